@@ -1,0 +1,95 @@
+package plan
+
+// Backend is one destination with one port.
+type Backend struct {
+	Name      string     `json:"name"`                // "<ns>-<name>-<port>", "<ns>-synsvc-<service>-<targetPort>"
+	Object    string     `json:"object"`              // "XBackendDestination default/external-model-backend"
+	Protocol  Protocol   `json:"protocol"`            //
+	Host      string     `json:"host,omitempty"`      // DNS name or IP literal to dial; "" when Endpoints decide
+	Port      int32      `json:"port,omitempty"`      // with Host
+	Endpoints []Endpoint `json:"endpoints,omitempty"` // sorted; ready ones only
+	Authority string     `json:"authority,omitempty"` // Host header sent upstream unless a rule rewrites it; "" keeps the client's
+	TLS       *ClientTLS `json:"tls,omitempty"`       // nil = cleartext
+	// KeepCredential: the credential that a policy consumed is passed on
+	// (Service maas-api, annotation egret.dev/forward-credential: "true").
+	KeepCredential bool `json:"keepCredential,omitempty"`
+	// AskUsage is false for backends that opted out of stream_options
+	// (annotation egret.dev/ask-usage: "false").
+	AskUsage bool   `json:"askUsage"`
+	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
+}
+
+// Protocol is what is spoken to a backend.
+type Protocol string
+
+// Protocols of backends.
+const (
+	HTTP      Protocol = "http"  // HTTP/1.1
+	HTTP2     Protocol = "http2" // h2 over TLS, h2c in the clear
+	WebSocket Protocol = "ws"
+	MCP       Protocol = "mcp"
+)
+
+// Endpoint is one address of a backend. Exactly one of Address and Gateway is
+// set: Gateway ("namespace/name") is one of our own Gateways, reached in this
+// process without a name or, where it is elsewhere, by its Service.
+type Endpoint struct {
+	Address string `json:"address,omitempty"` // IP literal
+	Gateway string `json:"gateway,omitempty"`
+	Port    int32  `json:"port"`
+}
+
+// ClientTLS is TLS originated towards a backend.
+type ClientTLS struct {
+	SNI        string   `json:"sni,omitempty"`
+	CAs        []string `json:"cas,omitempty"`      // names of Secrets of kind ca; none = the system's
+	Names      []string `json:"names,omitempty"`    // one of them must be in the certificate; none = SNI or Host
+	Identity   string   `json:"identity,omitempty"` // name of a Secret of kind tls: the client certificate
+	SkipVerify bool     `json:"skipVerify,omitempty"`
+}
+
+// Secret is secret material by name and digest. Its bytes are kept out of
+// every printed form.
+type Secret struct {
+	Name   string     `json:"name"` // "secret/<ns>/<name>" or "configmap/<ns>/<name>"
+	Kind   SecretKind `json:"kind"`
+	Digest string     `json:"digest"` // changes when the bytes do
+	Data   []Item     `json:"-"`      // sorted by Key
+}
+
+// SecretKind says which items a Secret has.
+type SecretKind string
+
+// Kinds of secrets and their items.
+const (
+	SecretTLS    SecretKind = "tls"    // tls.crt, tls.key
+	SecretCA     SecretKind = "ca"     // ca.crt
+	SecretAPIKey SecretKind = "apikey" // api_key
+	SecretOpaque SecretKind = "opaque"
+)
+
+// Item is one entry of a Secret.
+type Item struct {
+	Key   string
+	Value Bytes
+}
+
+// Bytes holds secret bytes; every printer shows "[redacted]".
+type Bytes []byte
+
+func (Bytes) String() string               { return redacted }
+func (Bytes) GoString() string             { return redacted }
+func (Bytes) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Bytes) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+const redacted = "[redacted]"
+
+// Item returns the bytes under key, nil when there are none.
+func (s *Secret) Item(key string) []byte {
+	for i := range s.Data {
+		if s.Data[i].Key == key {
+			return s.Data[i].Value
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package rule
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Input is what an expression, selector or template sees: the variables of
+// Kuadrant's well-known attributes and of Authorino's authorization JSON. One
+// Input lives as long as one request; later phases fill in more of it.
+type Input struct {
+	Request Request
+	Source  netip.AddrPort // the trusted client address
+
+	// Identity is auth.identity: the identity object while the AuthPolicy
+	// runs, and what filter "identity" exported afterwards (limits see only
+	// that). nil until known.
+	Identity any
+	// Metadata, Authorization and Response are auth.metadata.*,
+	// auth.authorization.* and auth.response.*; AuthPolicy only.
+	Metadata      map[string]any
+	Authorization map[string]any
+	Response      map[string]any
+
+	RequestBody  []byte // for requestBodyJSON; nil while unread
+	ResponseBody []byte // for responseBodyJSON; nil before the report phase
+
+	memo memo
+}
+
+// Request is the request as it arrived, before any rewrite.
+type Request struct {
+	ID       string
+	Method   string
+	Scheme   string // http or https
+	Host     string
+	Path     string // with query: /external/v1/chat/completions?x=1
+	Protocol string // HTTP/1.1, HTTP/2
+	Header   map[string][]string
+	Size     int64 // of the body; -1 when unknown
+	Time     time.Time
+}
