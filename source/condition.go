@@ -1,0 +1,49 @@
+package source
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Condition is one thing that compile says about one object, in the terms of
+// Gateway API. On Kubernetes it becomes status; from files it is printed.
+type Condition struct {
+	Kind, Namespace, Name string
+	// Parent tells apart the parts of an object that have conditions of their
+	// own. For a route it is the parentRef as resolved; for a listener only
+	// SectionName is set; for the object itself it is zero.
+	Parent Ref
+
+	// Type is the condition's type, such as Accepted or ResolvedRefs.
+	Type   string
+	Status metav1.ConditionStatus
+	// Reason is one CamelCase word; Message is a sentence for the user that
+	// says what was found where, and what to do.
+	Reason, Message string
+	// Generation is the metadata.generation that was compiled.
+	Generation int64
+}
+
+// Ref is a resolved reference to a parent, with every default filled in.
+type Ref struct {
+	Group, Kind, Namespace, Name string
+	SectionName                  string
+	// Port is the parentRef's port, 0 when it names none.
+	Port int32
+}
+
+// Bad reports whether the condition tells of something that does not work as
+// written: a promise that is False, or a defect that is True. A Degraded
+// object is served, and an Overridden policy has only met a stronger one, so
+// neither is bad. Unknown is not yet known and hence not bad.
+func (c Condition) Bad() bool {
+	switch c.Type {
+	case "Accepted", "Programmed", "ResolvedRefs", "Enforced", "Available":
+		return c.Status == metav1.ConditionFalse && c.Reason != "Overridden"
+	case "Conflicted", "PartiallyInvalid":
+		return c.Status == metav1.ConditionTrue
+	}
+	return false
+}
+
+// Key returns the identity of the object the condition is about.
+func (c Condition) Key() Key { return Key{c.Kind, c.Namespace, c.Name} }

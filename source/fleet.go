@@ -1,0 +1,132 @@
+package source
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// Controllers whose GatewayClasses are ours. Each has its own word in the
+// names of what runs per Gateway, so that manifests that name such a Service
+// work whichever data plane stands behind it.
+const (
+	ControllerWG    = "sigs.k8s.io/wg-ai-gateway-envoy-controller"
+	ControllerEgret = "egret.dev/gateway-controller"
+)
+
+// Marks on the objects that run per Gateway.
+const (
+	// LabelManaged holds the controller's name with "/" as "-". An object
+	// without it is somebody else's and is left alone.
+	LabelManaged = "aigateway.networking.k8s.io/managed"
+	// AnnotationGateway holds namespace/name of the Gateway that a Service fronts.
+	AnnotationGateway = "egret.dev/gateway"
+)
+
+// Class is a GatewayClass of ours.
+type Class struct {
+	Name, Controller string
+	// Internal is set when Gateways of the class get a Service that is only
+	// reachable from inside the cluster (acceptance gateway 120).
+	Internal bool
+}
+
+// Class returns the class of that name and whether it is ours. A GatewayClass
+// object decides by its controllerName; where there is none, the well-known
+// names wg-ai-gateway, egret and egret-internal are ours and all others are
+// somebody else's.
+func (s *Snapshot) Class(name string) (Class, bool) {
+	c := Class{Name: name, Internal: name == "egret-internal"}
+	for _, o := range s.GatewayClasses {
+		if o.Name == name {
+			c.Controller = string(o.Spec.ControllerName)
+			return c, c.Controller == ControllerWG || c.Controller == ControllerEgret
+		}
+	}
+	switch name {
+	case "wg-ai-gateway":
+		c.Controller = ControllerWG
+	case "egret", "egret-internal":
+		c.Controller = ControllerEgret
+	default:
+		return c, false
+	}
+	return c, true
+}
+
+// word is the class's part in names: envoy or egret.
+func (c Class) word() string {
+	if c.Controller == ControllerWG {
+		return "envoy"
+	}
+	return "egret"
+}
+
+// ManagedLabel returns the value of LabelManaged for objects of the class.
+func (c Class) ManagedLabel() string { return strings.ReplaceAll(c.Controller, "/", "-") }
+
+// ResourceName returns the name of a Gateway's Service, Deployment,
+// ServiceAccount and ConfigMap: envoy-poc-gateway for poc-gateway in
+// namespace default, envoy-<namespace>-<name> in any other.
+func ResourceName(c Class, namespace, name string) string {
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	if namespace == "default" {
+		return c.word() + "-" + name
+	}
+	return c.word() + "-" + namespace + "-" + name
+}
+
+// NodeID returns the xDS node id of a Gateway's data plane: the class's word,
+// "-proxy-" and 12 hex digits of the SHA-256 of namespace/name.
+func NodeID(c Class, namespace, name string) string {
+	sum := sha256.Sum256([]byte(namespace + "/" + name))
+	return c.word() + "-proxy-" + hex.EncodeToString(sum[:6])
+}
+
+// FleetService returns the Service that the fleet gives a Gateway: one port
+// per distinct listener port, in listener order, named after the first
+// listener on it.
+func FleetService(c Class, gw *gwv1.Gateway) *corev1.Service {
+	name := ResourceName(c, gw.Namespace, gw.Name)
+	svc := &corev1.Service{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   gw.Namespace,
+			Name:        name,
+			Labels:      map[string]string{LabelManaged: c.ManagedLabel()},
+			Annotations: map[string]string{AnnotationGateway: gw.Namespace + "/" + gw.Name},
+		},
+		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"app": name}},
+	}
+	if c.Internal {
+		svc.Spec.Type = corev1.ServiceTypeClusterIP
+	}
+	seen := map[gwv1.PortNumber]bool{}
+	for i, l := range gw.Spec.Listeners {
+		if seen[l.Port] {
+			continue
+		}
+		seen[l.Port] = true
+		svc.Spec.Ports = append(svc.Spec.Ports, servicePort(l, i))
+	}
+	return svc
+}
+
+func servicePort(l gwv1.Listener, index int) corev1.ServicePort {
+	protocol := strings.ToLower(string(l.Protocol))
+	name := strings.ReplaceAll(string(l.Name), ".", "-")
+	if name == "" {
+		name = protocol + "-" + strconv.Itoa(index)
+	}
+	return corev1.ServicePort{
+		Name:        name[:min(len(name), 63)],
+		Port:        int32(l.Port),
+		Protocol:    corev1.ProtocolTCP,
+		AppProtocol: &protocol,
+	}
+}
