@@ -35,15 +35,16 @@ const (
 	maxTokens = 1 << 40 // of one Entry; sums of millions of them still fit 64 bits
 )
 
-// Bounded returns the entry as it is stored: texts valid UTF-8 of at most 512 bytes that share no memory with the
-// request, token figures between 0 and 2^40. A client's model name of a megabyte fills no queue and a provider's absurd
-// figure breaks no sum.
+// Bounded returns the entry as it is stored: texts valid UTF-8 of at most 512 bytes, token figures between 0 and 2^40.
+// A client's model name of a megabyte fills no queue and a provider's absurd figure breaks no sum. The model names are
+// copied, so that an entry that waits does not hold on to the body they were read from.
 func (e Entry) Bounded() Entry {
 	for _, s := range []*string{
 		&e.ID, &e.User, &e.Tier, &e.Gateway, &e.Route, &e.Backend, &e.ModelAsked, &e.ModelServed, &e.Dialect, &e.Verdict,
 	} {
 		*s = clip(*s)
 	}
+	e.ModelAsked, e.ModelServed = strings.Clone(e.ModelAsked), strings.Clone(e.ModelServed)
 	for _, n := range []*int64{&e.Input, &e.Output, &e.Cached, &e.CacheWrite, &e.Reasoning, &e.Total} {
 		*n = min(max(*n, 0), maxTokens)
 	}
@@ -57,7 +58,7 @@ func clip(s string) string {
 		for cut > maxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
 			cut--
 		}
-		s = strings.Clone(s[:cut])
+		s = s[:cut]
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
