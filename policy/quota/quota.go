@@ -37,6 +37,8 @@ type Ticket struct {
 	Taken   time.Time
 	// Serial tells reservations apart within one limiter.
 	Serial uint64
+
+	grant *grant // marks the ticket as settled, for all its copies
 }
 
 // Verdict answers a draw on several buckets.

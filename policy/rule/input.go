@@ -2,12 +2,18 @@ package rule
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
 // Input is what an expression, selector or template sees: the variables of
 // Kuadrant's well-known attributes and of Authorino's authorization JSON. One
-// Input lives as long as one request; later phases fill in more of it.
+// Input lives as long as one request; later phases fill in more of it. Several
+// evaluations may read it at once, but none while it is being filled.
+//
+// Values under Identity, Metadata, Authorization and Response are plain: nil,
+// string, bool, int64, float64, []any, map[string]any and what else
+// encoding/json makes or takes.
 type Input struct {
 	Request Request
 	Source  netip.AddrPort // the trusted client address
@@ -36,7 +42,26 @@ type Request struct {
 	Host     string
 	Path     string // with query: /external/v1/chat/completions?x=1
 	Protocol string // HTTP/1.1, HTTP/2
-	Header   map[string][]string
-	Size     int64 // of the body; -1 when unknown
-	Time     time.Time
+	// Header is keyed in Go's canonical form, as net/http has it. Expressions
+	// see lower-case names, and several values of one name joined by commas.
+	Header map[string][]string
+	Size   int64 // of the body; -1 when unknown
+	Time   time.Time
+}
+
+// memo keeps what is worked out once per request.
+type memo struct {
+	request, response body
+}
+
+// path returns the path without its query.
+func (r *Request) path() string {
+	p, _, _ := strings.Cut(r.Path, "?")
+	return p
+}
+
+// query returns what follows the question mark.
+func (r *Request) query() string {
+	_, q, _ := strings.Cut(r.Path, "?")
+	return q
 }
