@@ -100,4 +100,6 @@ type Ledger interface {
 	Usage(ctx context.Context, q Query) ([]Total, error)
 	// Recent lists the newest entries of a user (of everybody when empty), at most limit and never more than 1000.
 	Recent(ctx context.Context, user string, limit int) ([]Entry, error)
+	// Forget removes the entries of requests that arrived before the given time, in steps that keep nobody waiting.
+	Forget(ctx context.Context, before time.Time) error
 }

@@ -21,7 +21,7 @@ func (s *Store) Counters(ctx context.Context, now time.Time) ([]store.Counter, e
 	if err != nil {
 		return nil, fmt.Errorf("counters: %w", err)
 	}
-	s.forget(ctx, `DELETE FROM counters WHERE ends <= ?`, nanos(now))
+	s.sweep(ctx, `DELETE FROM counters WHERE ends <= ?`, nanos(now))
 	return live, nil
 }
 

@@ -39,7 +39,7 @@ func (s *Store) Denied(ctx context.Context, now time.Time) ([]store.Denial, erro
 	if err != nil {
 		return nil, fmt.Errorf("denials: %w", err)
 	}
-	s.forget(ctx, `DELETE FROM denials WHERE until <= ?`, nanos(now))
+	s.sweep(ctx, `DELETE FROM denials WHERE until <= ?`, nanos(now))
 	return live, nil
 }
 
@@ -51,9 +51,9 @@ func scanDenial(r row) (store.Denial, error) {
 	return d, err
 }
 
-// forget removes rows whose time is over. A failure is of no consequence: nobody reads them, and the next start tries
+// sweep removes rows whose time is over. A failure is of no consequence: nobody reads them, and the next start tries
 // again. A full disk must not keep the deny-list from being loaded.
-func (s *Store) forget(ctx context.Context, statement string, now int64) {
+func (s *Store) sweep(ctx context.Context, statement string, now int64) {
 	_ = s.update(ctx, handed, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, statement, now)
 		return err

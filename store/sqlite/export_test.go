@@ -16,3 +16,9 @@ func (s *Store) Exec(ctx context.Context, statement string) error {
 	_, err := s.write.ExecContext(ctx, statement)
 	return err
 }
+
+// Check reports what SQLite finds wrong with the file; "ok" when nothing is.
+func (s *Store) Check(ctx context.Context) (found string, err error) {
+	err = s.write.QueryRowContext(ctx, "PRAGMA integrity_check").Scan(&found)
+	return found, err
+}

@@ -9,8 +9,10 @@ import (
 	"github.com/egret-gateway/egret/store"
 )
 
-// recentMost bounds the answer of Recent.
-const recentMost = 1000
+const (
+	recentMost    = 1000 // entries that Recent answers
+	forgetAtATime = 1000 // entries that Forget removes in one transaction, so that Save need not wait for long
+)
 
 // Save implements store.Saver.
 func (s *Store) Save(ctx context.Context, entries []store.Entry, counters []store.Counter) error {
@@ -44,6 +46,25 @@ func (s *Store) Recent(ctx context.Context, user string, limit int) ([]store.Ent
 		return nil, fmt.Errorf("recent ledger entries: %w", err)
 	}
 	return entries, nil
+}
+
+// Forget implements store.Ledger.
+func (s *Store) Forget(ctx context.Context, before time.Time) error {
+	for removed := int64(forgetAtATime); removed == forgetAtATime; {
+		err := s.update(ctx, handed, func(tx *sql.Tx) error {
+			res, err := tx.ExecContext(ctx,
+				`DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ? LIMIT ?)`, nanos(before), forgetAtATime)
+			if err != nil {
+				return err
+			}
+			removed, err = res.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("forget ledger entries before %s: %w", before.UTC().Format(time.RFC3339), err)
+		}
+	}
+	return nil
 }
 
 const entryColumns = `id, at, username, tier, gateway, route, backend, model_asked, model_served, dialect, verdict, status,

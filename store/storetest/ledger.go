@@ -59,6 +59,12 @@ func ledger(t *testing.T, s store.Store) {
 		must(t, err)
 		equal(t, len(got), 1000)
 	})
+	t.Run("what is older than a time is forgotten, however much it is", func(t *testing.T) {
+		must(t, s.Forget(ctx, b.Time))
+		recent(t, "", 10, c, b)
+		must(t, s.Forget(ctx, b.Time))
+		recent(t, "", 10, c, b)
+	})
 	t.Run("absurd texts and figures are cut", func(t *testing.T) {
 		must(t, s.Append(ctx, []store.Entry{
 			{ID: "odd", Time: Noon, User: "eve", ModelAsked: strings.Repeat("ä", 1000), Verdict: "a\x00b\xff", Total: 1 << 62, Input: -1},
