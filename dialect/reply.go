@@ -170,8 +170,9 @@ func (r *Reply) Usage() (Usage, bool) { return r.usage, r.exact }
 func (r *Reply) Estimate(c Call) Usage {
 	u := Usage{Input: tokens(int64(c.InputBytes)), Output: tokens(r.text)}
 	if r.dialect == AnthropicMessages && r.counts.input != absent { // message_start told
-		r.counts.output = max(r.counts.output, 0)
-		known, _ := anthropicUsage(r.counts)
+		seen := r.counts
+		seen.output = max(seen.output, 0)
+		known, _ := anthropicUsage(seen)
 		u.Input, u.Cached, u.CacheWrite = known.Input, known.Cached, known.CacheWrite
 	}
 	u.Total = max(1, u.Input+u.Output)
