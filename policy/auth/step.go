@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/ident/cache"
+	"github.com/egret-gateway/egret/policy/rule"
+)
+
+// step is what the rules of all phases share.
+type step struct {
+	phase string
+	name  string
+	id    string // policy, phase, name and content: the name of its results in the cache
+	when  *rule.Patterns
+	key   *rule.Value // nil = not cached
+	ttl   time.Duration
+}
+
+// defaultTTL is how long a step's results live when its cache names no ttl.
+const defaultTTL = 60 * time.Second
+
+// newStep compiles s; content is the whole rule, so that a changed rule does
+// not find what the old one left behind.
+func newStep(p *Pipeline, phase string, s *plan.Step, content any) (step, error) {
+	out := step{phase: phase, name: s.Name, id: p.source + "\x00" + phase + "\x00" + s.Name + "\x00" + plan.Digest(content)}
+	var err error
+	if len(s.When) > 0 {
+		if out.when, err = rule.NewPatterns(s.When); err != nil {
+			return out, out.wrap("when", err)
+		}
+	}
+	if s.Cache != nil {
+		if out.key, err = rule.NewValue(s.Cache.Key); err != nil {
+			return out, out.wrap("cache key", err)
+		}
+		if out.ttl = s.Cache.TTL; out.ttl <= 0 {
+			out.ttl = defaultTTL
+		}
+	}
+	return out, nil
+}
+
+// wrap names the rule and the part of it that an error is about.
+func (s *step) wrap(part string, err error) error { return fmt.Errorf("%s: %s: %w", s.name, part, err) }
+
+// holds reports whether the step's conditions hold.
+func (s *step) holds(in *rule.Input) (bool, error) {
+	if s.when == nil {
+		return true, nil
+	}
+	return s.when.Hold(in)
+}
+
+// size says how many bytes a result takes.
+type size func(any) int
+
+// cached returns the step's result for in, from memory when it has one. Only
+// successes are kept (maas §3.4), and concurrent askers of one key share one
+// call. A key that is empty or cannot be evaluated names nobody: the call is
+// then made for this request alone.
+func (p *Pipeline) cached(ctx context.Context, s *step, in *rule.Input, ask func(context.Context) (any, error), of size) (any, error) {
+	key := ""
+	if s.key != nil {
+		if text, err := s.key.Text(in); err == nil {
+			key = text
+		}
+	}
+	if key == "" {
+		return ask(ctx)
+	}
+	k := cache.Sum(s.id, key)
+	if v, ok := p.remembered(s, k); ok {
+		return v, nil
+	}
+	return p.deps.Caches.flight.Do(ctx, k, func(ctx context.Context) (any, error) {
+		if v, ok := p.remembered(s, k); ok { // another flight landed in between
+			return v, nil
+		}
+		at := p.deps.Now()
+		v, err := ask(ctx)
+		if err == nil {
+			p.deps.Caches.steps.Put(k, kept{value: v, at: at}, of(v))
+		}
+		return v, err
+	})
+}
+
+func (p *Pipeline) remembered(s *step, k cache.Key) (any, bool) {
+	e, ok := p.deps.Caches.steps.Get(k)
+	if !ok || !p.deps.Now().Before(e.at.Add(s.ttl)) {
+		return nil, false
+	}
+	p.deps.Observe(Event{Phase: s.phase, Rule: s.name, Kind: Hit})
+	return e.value, true
+}
+
+// call makes one bounded call to the outside and reports it.
+func call[T any](ctx context.Context, p *Pipeline, s *step, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	start := p.deps.Now()
+	v, err := do(ctx)
+	p.deps.Observe(Event{Phase: s.phase, Rule: s.name, Kind: Call, Took: p.deps.Now().Sub(start), Err: err})
+	return v, err
+}
