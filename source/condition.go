@@ -21,6 +21,11 @@ type Condition struct {
 	Reason, Message string
 	// Generation is the metadata.generation that was compiled.
 	Generation int64
+
+	// Kinds and Attached are set on every condition of a listener: the kinds
+	// of routes that may attach, joined by commas, and how many routes did.
+	Kinds    string
+	Attached int32
 }
 
 // Ref is a resolved reference to a parent, with every default filled in.
