@@ -63,19 +63,74 @@ func compile(expr string) (*Program, *cel.Type, error) {
 	if err := complaint(expr, issues); err != nil {
 		return nil, nil, err
 	}
-	program, err := env.Program(checked, cel.CostLimit(maxCost))
+	seen := survey(checked.NativeRep())
+	if seen.wrong != nil {
+		seen.wrong.Expr = expr
+		return nil, nil, seen.wrong
+	}
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if seen.loops {
+		options = append(options, cel.CostLimit(maxCost))
+	}
+	program, err := env.Program(checked, options...)
 	if err != nil {
 		return nil, nil, &Error{Expr: expr, Why: err.Error()}
 	}
-	p := &Program{source: expr, program: program}
-	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+	return &Program{source: expr, program: program, request: seen.request, response: seen.response}, checked.OutputType(), nil
+}
+
+// sight is what an expression contains.
+type sight struct {
+	request, response bool // a body
+	// loops: it has a comprehension. Everything else does each operation in
+	// the text once, so that its cost is bounded by the length of the text,
+	// and counting it would cost more than it does.
+	loops bool
+	wrong *Error // a field that the trees do not have
+}
+
+// survey walks a checked expression.
+func survey(tree *ast.AST) sight {
+	var s sight
+	local := make(map[string]bool)
+	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.ComprehensionKind {
+			s.loops = true
+			local[e.AsComprehension().IterVar()] = true
+			local[e.AsComprehension().IterVar2()] = true
+		}
 		if e.Kind() == ast.IdentKind {
-			p.request = p.request || e.AsIdent() == requestBodyVar
-			p.response = p.response || e.AsIdent() == responseBodyVar
+			s.request = s.request || e.AsIdent() == requestBodyVar
+			s.response = s.response || e.AsIdent() == responseBodyVar
 		}
 	}))
-	return p, checked.OutputType(), nil
+	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if s.wrong != nil || e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() {
+			return
+		}
+		// A field that exists has become a name of its own: request.path.
+		of := e.AsSelect().Operand()
+		if of.Kind() == ast.IdentKind && roots[of.AsIdent()] != nil && of.AsIdent() != "context" && !local[of.AsIdent()] {
+			at := tree.SourceInfo().GetStartLocation(e.ID())
+			s.wrong = &Error{Line: at.Line(), Column: at.Column() + 1, Why: fmt.Sprintf("%s has no field %q; it has %s",
+				of.AsIdent(), e.AsSelect().FieldName(), strings.Join(fields(of.AsIdent()), ", "))}
+		}
+	}))
+	return s
 }
+
+// fields lists what a tree has.
+func fields(root string) (names []string) {
+	for _, v := range variables {
+		if field, ok := strings.CutPrefix(v.name, root+"."); ok {
+			names = append(names, field)
+		}
+	}
+	return names
+}
+
+// inner are names that expressions expand to, not what users wrote.
+var inner = strings.NewReplacer("'@pointer'", "'requestBodyJSON' or 'responseBodyJSON'", "'@", "'", "(body, ", "(", " (in container '')", "")
 
 // complaint is the first of the compiler's findings.
 func complaint(expr string, issues *cel.Issues) error {
@@ -87,5 +142,6 @@ func complaint(expr string, issues *cel.Issues) error {
 		return &Error{Expr: expr, Why: issues.Err().Error()}
 	}
 	first := found[0]
-	return &Error{Expr: expr, Line: first.Location.Line(), Column: first.Location.Column() + 1, Why: first.Message}
+	why, _, _ := strings.Cut(first.Message, " expecting ") // the grammar's tokens, which help nobody
+	return &Error{Expr: expr, Line: first.Location.Line(), Column: first.Location.Column() + 1, Why: inner.Replace(why)}
 }

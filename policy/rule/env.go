@@ -23,6 +23,7 @@ const (
 	maxSource = 16 << 10 // bytes of source text
 	maxNested = 64       // nested calls, lists and parentheses
 	maxCost   = 100_000  // CEL cost units of one evaluation
+	maxString = 1 << 20  // bytes that replace and join may make
 )
 
 // environment returns the one CEL environment. It is immutable once built, and
@@ -31,14 +32,14 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
 		cel.ParserExpressionSizeLimit(maxSource),
 		cel.ParserRecursionLimit(maxNested),
-		ext.Strings(ext.StringsVersion(4)),
-		ext.Lists(ext.ListsVersion(2)),
-		ext.Sets(),
+		ext.Strings(ext.StringsVersion(5)),
+		ext.Lists(ext.ListsVersion(1)), // slice, flatten; the rest can be quadratic
 		ext.Encoders(),
 		cel.Macros(
 			cel.GlobalMacro("requestBodyJSON", 1, bodyMacro(requestBodyVar)),
 			cel.GlobalMacro("responseBodyJSON", 1, bodyMacro(responseBodyVar)),
 		),
+		bounded(),
 		cel.Variable(requestBodyVar, bodyType),
 		cel.Variable(responseBodyVar, bodyType),
 		cel.Function(pointerFunc, cel.Overload("body_pointer_string",
