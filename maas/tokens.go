@@ -1,0 +1,124 @@
+package maas
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	api "github.com/egret-gateway/egret/api/maas"
+	"github.com/egret-gateway/egret/store"
+)
+
+// denyFor is how long a deleted identity stays on the deny-list: longer than
+// any cluster makes a token live that one has asked this API for.
+const denyFor = 10 * 365 * 24 * time.Hour
+
+type tokenRequest struct {
+	Expiration Expiration `json:"expiration"`
+}
+
+func (s *Server) createToken(w http.ResponseWriter, r *http.Request, who *caller) {
+	var req tokenRequest
+	if err := readBody(r, &req); err != nil && !errors.Is(err, io.EOF) {
+		refuseBody(w, err)
+		return
+	}
+	life := req.Expiration.Or(DefaultLifetime)
+	switch err := checkLifetime(life); {
+	case errors.Is(err, errTooShort):
+		reply(w, http.StatusBadRequest, api.Error{Error: err.Error(), ProvidedExpiration: life.String()})
+		return
+	case err != nil:
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	p, g, err := s.exchange(r.Context(), who, life)
+	if err != nil {
+		s.refused(r.Context(), "mint", who, err)
+		refuseMint(w, err, "Failed to generate token")
+		return
+	}
+	s.minted(r.Context(), "token", who, p, g)
+	if g.JTI == "" {
+		g.JTI = randomID()
+	}
+	reply(w, http.StatusCreated, api.Token{
+		Token: g.Token, Expiration: life.String(), ExpiresAt: g.Expires.Unix(), IssuedAt: g.Issued.Unix(), JTI: g.JTI,
+	})
+}
+
+// exchange mints a token for the caller's person.
+func (s *Server) exchange(ctx context.Context, who *caller, life time.Duration) (person, grant, error) {
+	p, err := s.person(ctx, who)
+	if err != nil {
+		return person{}, grant{}, err
+	}
+	g, err := s.mint(ctx, who, p, life)
+	return p, g, err
+}
+
+// refuseMint tells a caller what they can do something about; what went wrong
+// inside is in the log only.
+func refuseMint(w http.ResponseWriter, err error, otherwise string) {
+	if errors.Is(err, errChainOver) {
+		refuse(w, http.StatusForbidden, err.Error())
+		return
+	}
+	refuse(w, http.StatusInternalServerError, otherwise)
+}
+
+func (s *Server) revokeTokens(w http.ResponseWriter, r *http.Request, who *caller) {
+	count, err := s.revokeAll(r.Context(), who)
+	if err != nil {
+		s.refused(r.Context(), "revoke", who, err)
+		refuse(w, http.StatusInternalServerError, "Failed to revoke tokens")
+		return
+	}
+	s.revoked(r.Context(), "all tokens", who, "accounts", count)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// revokeAll ends every token of the caller's person, in whatever tier it was
+// made: each ServiceAccount of that name is denied by UID, which is effective
+// at once, then deleted and made again with a new UID. The keys stay listed,
+// as expired (acceptance maas 41-43, 55).
+func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
+	p, err := s.person(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	name, err := s.accountName(who, p)
+	if err != nil {
+		return 0, err
+	}
+	accounts, err := s.Cluster.Accounts(ctx, name, map[string]string{labelInstance: s.instance()})
+	if err != nil {
+		return 0, err
+	}
+	now := s.now()
+	for _, a := range accounts {
+		if a.Owner != "" && a.Owner != p.Owner {
+			continue
+		}
+		if err := s.Cluster.Deny(ctx, store.Denial{Subject: "uid:" + a.UID, Until: now.Add(denyFor)}); err != nil {
+			return 0, err
+		}
+		if err := s.Cluster.DeleteAccount(ctx, a.Namespace, a.Name); err != nil {
+			return 0, err
+		}
+		fresh := store.Account{Namespace: a.Namespace, Name: a.Name, Owner: p.Owner, Labels: a.Labels}
+		if _, err := s.Cluster.EnsureAccount(ctx, fresh); err != nil {
+			return 0, err
+		}
+	}
+	return len(accounts), s.Keys.ExpireKeys(ctx, p.Owner, now)
+}
+
+func (s *Server) accountName(who *caller, p person) (string, error) {
+	if p.Account != nil {
+		return p.Account.Name, nil
+	}
+	return AccountName(who.Username)
+}
