@@ -1,0 +1,178 @@
+package file
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/egret-gateway/egret/source"
+)
+
+// identify finds the kind of an object. A nil kind without problems means a
+// kind that nothing here reads.
+func (s *Source) identify(o object) (*kind, string, source.Problems) {
+	key := o.key()
+	var ps source.Problems
+	for _, name := range []string{"apiVersion", "kind"} {
+		if o.text(name) == "" {
+			ps = append(ps, o.problem(key, name, "is missing", "say what the object is, such as apiVersion: v1, kind: Service"))
+		}
+	}
+	if ps != nil {
+		return nil, "", ps
+	}
+	group, version, found := strings.Cut(o.text("apiVersion"), "/")
+	if !found {
+		group, version = "", group
+	}
+	k := s.kinds[groupKind{group, key.Kind}]
+	if k == nil || slices.Contains(k.versions, version) {
+		return k, version, nil
+	}
+	return nil, "", source.Problems{o.problem(key, "apiVersion",
+		fmt.Sprintf("version %s of %s is not read", version, key.Kind),
+		fmt.Sprintf("write it as %s", strings.TrimPrefix(k.group+"/"+k.versions[0], "/")))}
+}
+
+// admit turns an object into its Go type, the way an API server would:
+// metadata, unknown fields, defaults, schema and rules.
+func (s *Source) admit(ctx context.Context, o object, k *kind, version string) (metav1.Object, source.Problems) {
+	key := o.key()
+	if k.cluster {
+		key.Namespace = ""
+	} else if key.Namespace == "" {
+		key.Namespace = metav1.NamespaceDefault
+	}
+	if ps := o.checkMetadata(k, key); ps != nil {
+		return nil, ps
+	}
+	if !k.status {
+		delete(o.value, "status")
+	}
+	if k.plural != "" {
+		if ps := s.checkSchema(ctx, o, k, key, version); ps != nil {
+			return nil, ps
+		}
+	}
+	obj, ps := o.decode(k, key)
+	if ps != nil {
+		return nil, ps
+	}
+	obj.SetNamespace(key.Namespace)
+	obj.SetGeneration(max(obj.GetGeneration(), 1))
+	complete(obj)
+	return obj, nil
+}
+
+// checkMetadata decodes and validates metadata.
+func (o object) checkMetadata(k *kind, key source.Key) source.Problems {
+	var meta metav1.ObjectMeta
+	if ps := o.strict(o.value["metadata"], &meta, "metadata", key); ps != nil {
+		return ps
+	}
+	if meta.Name == "" {
+		do := "give the object a name"
+		if meta.GenerateName != "" {
+			do = "give the object a name: there is no API server here that would generate one"
+		}
+		return source.Problems{o.problem(key, "metadata.name", "is missing", do)}
+	}
+	meta.Namespace = key.Namespace
+	var ps source.Problems
+	for _, e := range validation.ValidateObjectMeta(&meta, !k.cluster, nameRule(k), field.NewPath("metadata")) {
+		ps = append(ps, o.refusal(key, e))
+	}
+	return ps
+}
+
+// nameRule returns what a kind's names must look like.
+func nameRule(k *kind) validation.ValidateNameFunc {
+	switch {
+	case k.name == "Namespace" || k.name == "Service":
+		return validation.NameIsDNSLabel
+	case strings.HasSuffix(k.group, "rbac.authorization.k8s.io"):
+		return path.ValidatePathSegmentName
+	}
+	return validation.NameIsDNSSubdomain
+}
+
+// checkSchema judges a custom resource by its definition and leaves its
+// defaults in the object.
+func (s *Source) checkSchema(ctx context.Context, o object, k *kind, key source.Key, version string) source.Problems {
+	def, err := s.definitions.get(k.group, k.plural, version)
+	if err != nil {
+		return source.Problems{o.problem(key, "", err.Error(), "report this: the definition is part of Egret")}
+	}
+	var ps source.Problems
+	for _, unknown := range def.prune(o.value) {
+		ps = append(ps, o.unknown(key, unknown, def.fields(parent(unknown))))
+	}
+	if ps != nil {
+		return ps // what is missing now may be what was misspelt
+	}
+	def.fill(o.value)
+	for _, e := range def.check(ctx, o.value) {
+		ps = append(ps, o.refusal(key, e))
+	}
+	return ps
+}
+
+// decode makes the Go object. Core kinds have no other schema than their Go
+// type, so there every field must be known to it.
+func (o object) decode(k *kind, key source.Key) (metav1.Object, source.Problems) {
+	obj := k.empty()
+	if k.plural == "" {
+		return obj, o.strict(o.value, obj, "", key)
+	}
+	data, err := json.Marshal(o.value)
+	if err == nil {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(data, obj)
+	}
+	if err != nil {
+		return nil, source.Problems{o.mismatch(key, "", err)}
+	}
+	return obj, nil
+}
+
+// strict decodes a value at path into a Go type that must know every field.
+func (o object) strict(v any, into any, path string, key source.Key) source.Problems {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return source.Problems{o.problem(key, path, err.Error(), "")}
+	}
+	unknown, err := kjson.UnmarshalStrict(data, into)
+	if err != nil {
+		return source.Problems{o.mismatch(key, path, err)}
+	}
+	var ps source.Problems
+	for _, e := range unknown {
+		var at kjson.FieldError
+		if !errors.As(e, &at) {
+			ps = append(ps, o.problem(key, path, e.Error(), ""))
+			continue
+		}
+		ps = append(ps, o.unknown(key, join(path, at.FieldPath()), typeFields(into, parent(at.FieldPath()))))
+	}
+	return ps
+}
+
+func join(path, rest string) string {
+	if path == "" || rest == "" {
+		return path + rest
+	}
+	return path + "." + rest
+}
+
+// parent cuts the last step off a path.
+func parent(path string) string {
+	return path[:max(strings.LastIndexByte(path, '.'), 0)]
+}
