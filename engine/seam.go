@@ -72,11 +72,13 @@ type Attempt struct {
 type ResponseHead struct {
 	Status int
 	Header http.Header
+	Body   []byte // only after a plan said Peek: the body's first 64 KiB, never nil
 }
 
 // ResponsePlan says how to pass an answer on.
 type ResponsePlan struct {
 	Retry  bool        // drop this answer and call Attempt(n+1)
+	Peek   bool        // read the body's first 64 KiB and call Response again with them
 	Header http.Header // complete headers for the client, hop-by-hop excluded
 	// Watch: pass every piece of the body through Chunk. Otherwise copy it.
 	Watch bool
@@ -121,7 +123,9 @@ type Record struct {
 	User      string // identity for limits and ledger (auth.identity.userid, else the subject)
 	Subject   string // the credential's user name
 	Tier      string
+	Policy    string // the AuthPolicy that was asked, "namespace/name"
 	Limit     string // name of the limit that refused
+	Checked   bool   // at least one limit applied
 	Charged   bool   // tokens were charged to at least one limit
 	Dialect   dialect.Dialect
 	Asked     string // model in the request

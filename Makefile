@@ -1,0 +1,51 @@
+# Every target works on a fresh machine with Go, make and git.
+GO      ?= go
+BIN     ?= bin/egret
+PKGS    ?= ./...
+FUZZTIME ?= 30s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Build, then serve the whole quickstart on loopback
+	@$(BIN) quickstart
+
+build: ## Build bin/egret
+	@echo "building $(BIN) (the first build compiles the Kubernetes libraries and takes a few minutes)"
+	@$(GO) build -trimpath -o $(BIN) ./cmd/egret
+
+test: ## Run every test
+	$(GO) test $(PKGS)
+
+race: ## Run every test with the race detector
+	$(GO) test -race $(PKGS)
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet $(PKGS)
+	$(GO) run $(STATICCHECK) $(PKGS)
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@FUZZTIME=$(FUZZTIME) lab/fuzz.sh
+
+bench: ## ns, B and allocs of the whole path per request and per event, held against lab/budget.txt
+	$(GO) test -run TestBudget -bench 'Path' -benchmem ./lab/...
+
+sdk: build ## The official Python and Node clients through the gateway
+	lab/sdk/run.sh $(BIN)
+
+examples: build ## egret check on everything installable and every example
+	@lab/examples.sh $(BIN)
+
+cross: ## Compile for linux/arm64 and darwin/arm64
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/egret
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/egret
+
+acceptance: ## Rewrite docs/acceptance.md from the names of the tests
+	$(GO) run ./lab/acceptance -w
+
+check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
+	@git diff --exit-code -- docs/acceptance.md

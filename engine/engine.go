@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/auth"
+	"github.com/egret-gateway/egret/policy/quota"
+)
+
+// DefaultBodyLimit bounds what is buffered of a request's body: 16 MiB.
+const DefaultBodyLimit = 16 << 20
+
+// MaxHeaders bounds the number of header fields of a request; more are
+// answered 431.
+const MaxHeaders = 256
+
+// Deps are the engine's ways to the world.
+type Deps struct {
+	Auth    auth.Deps     // identity, access reviews, metadata
+	Limiter quota.Limiter // counters of all limits
+	Record  func(*Record) // called once per exchange; must not block or keep the pointer
+	Now     func() time.Time
+	NewID   func() string       // request ids and trace ids: 32 lower-case hex digits, unguessable
+	Random  func(n int64) int64 // uniform in [0, n), to choose by weight
+	Log     *slog.Logger
+	// BodyLimit bounds buffered request bodies in bytes; 0 = DefaultBodyLimit.
+	BodyLimit int64
+}
+
+// Engine serves exchanges under the current plan.
+type Engine struct {
+	deps    Deps
+	program atomic.Pointer[program]
+}
+
+// New returns an engine without a plan: every request is answered 404 until
+// Load.
+func New(d Deps) *Engine {
+	if d.BodyLimit <= 0 {
+		d.BodyLimit = DefaultBodyLimit
+	}
+	e := &Engine{deps: d}
+	e.program.Store(&program{plan: &plan.Plan{}})
+	return e
+}
+
+// Load makes p the plan of all exchanges that begin from now on; those under
+// way keep theirs. All or nothing: on an error the old plan serves on.
+func (e *Engine) Load(p *plan.Plan) error {
+	next, err := newProgram(p, e.deps.Auth, e.program.Load())
+	if err != nil {
+		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
+	}
+	e.program.Store(next)
+	return nil
+}
+
+// Plan is the plan in force.
+func (e *Engine) Plan() *plan.Plan { return e.program.Load().plan }

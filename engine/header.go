@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// trustedPrefix starts the headers by which the platform's own services tell
+// each other who calls. What a client sends under such a name is dropped.
+const trustedPrefix = "X-Maas-"
+
+// hopByHop are the fields that concern one connection only (RFC 9110 7.6.1).
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+// dropTrusted takes the trusted names out of what the client sent.
+func (x *Exchange) dropTrusted() {
+	for name := range x.header {
+		if strings.HasPrefix(textproto.CanonicalMIMEHeaderKey(name), trustedPrefix) {
+			x.ownHeader()
+			delete(x.header, name)
+		}
+	}
+}
+
+// claim takes the names that the policy sets out of what the client sent. A
+// credential in Authorization stays for the policy to read and is replaced
+// later.
+func (x *Exchange) claim(names []string) {
+	for _, n := range names {
+		name := textproto.CanonicalMIMEHeaderKey(n)
+		if _, sent := x.header[name]; sent && name != "Authorization" {
+			x.ownHeader()
+			delete(x.header, name)
+		}
+	}
+}
+
+// ownHeader makes x.header a copy that may be changed.
+func (x *Exchange) ownHeader() {
+	if !x.owned {
+		x.header, x.owned = x.header.Clone(), true
+	}
+}
+
+// upstreamHeader builds the request header for one try, and the Host to send.
+// The order is: what the client sent, less what must not travel; the policy's
+// success headers; the rule's edits; the backend reference's edits.
+func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header, string) {
+	h := x.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	upgrade := upgradeOf(h)
+	dropHopByHop(h)
+	if upgrade != "" {
+		h.Set("Connection", "Upgrade")
+		h.Set("Upgrade", upgrade)
+	}
+	h.Del("Content-Length") // the body sets its own
+	h.Del("Host")
+	h.Del("Expect")
+	if x.auth.Consumed != nil && !t.backend.KeepCredential {
+		dropCredential(h, x.auth.Consumed)
+	}
+	if x.reads() {
+		h.Del("Accept-Encoding") // usage cannot be read out of a compressed answer
+	}
+	for _, f := range x.auth.Headers {
+		h.Set(f.Name, f.Value)
+	}
+	host := x.head.Host
+	if t.backend.Authority != "" {
+		host = t.backend.Authority
+	}
+	for _, e := range []*plan.Edits{&x.entry.rule.Request, &t.plan.Request} {
+		if v := edit(h, e); v != "" {
+			host = v
+		}
+	}
+	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
+		host = rw.Host
+	}
+	h.Set("X-Request-Id", x.Record.ID)
+	h.Set("Traceparent", x.Record.Trace)
+	h.Del("X-Envoy-Expected-Rq-Timeout-Ms")
+	if timeout > 0 {
+		h.Set("X-Envoy-Expected-Rq-Timeout-Ms", strconv.FormatInt(timeout.Milliseconds(), 10))
+	}
+	return h, host
+}
+
+// reads reports whether the engine will want to read the answer.
+func (x *Exchange) reads() bool { return x.ai || x.metered() }
+
+// upgradeOf returns the protocol a request wants to switch to.
+func upgradeOf(h http.Header) string {
+	for _, v := range h["Connection"] {
+		for tok := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(tok), "upgrade") {
+				return h.Get("Upgrade")
+			}
+		}
+	}
+	return ""
+}
+
+// dropHopByHop removes the connection's own fields and those it names.
+func dropHopByHop(h http.Header) {
+	for _, v := range h["Connection"] {
+		for tok := range strings.SplitSeq(v, ",") {
+			if tok = textproto.TrimString(tok); tok != "" {
+				h.Del(tok)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// edit applies e and returns the value of a Host that it sets, which is not a
+// header field but the request's authority (acceptance gateway 74).
+func edit(h http.Header, e *plan.Edits) (host string) {
+	for _, n := range e.Remove {
+		h.Del(n)
+	}
+	for _, f := range e.Set {
+		if strings.EqualFold(f.Name, "host") {
+			host = f.Value
+			continue
+		}
+		h.Set(f.Name, f.Value)
+	}
+	for _, f := range e.Add {
+		h.Add(f.Name, f.Value)
+	}
+	return host
+}
+
+// dropCredential removes the credential that this hop consumed. One in the
+// query is removed by upstreamPath.
+func dropCredential(h http.Header, c *plan.Credential) {
+	switch c.In {
+	case plan.InAuthorization:
+		h.Del("Authorization")
+	case plan.InHeader:
+		h.Del(c.Name)
+	case plan.InCookie:
+		dropCookie(h, c.Name)
+	}
+}
+
+func dropCookie(h http.Header, name string) {
+	var kept []string
+	for _, line := range h["Cookie"] {
+		for part := range strings.SplitSeq(line, ";") {
+			part = strings.TrimSpace(part)
+			if k, _, _ := strings.Cut(part, "="); part != "" && k != name {
+				kept = append(kept, part)
+			}
+		}
+	}
+	h.Del("Cookie")
+	if len(kept) > 0 {
+		h.Set("Cookie", strings.Join(kept, "; "))
+	}
+}
+
+// upstreamPath is the path and query to send.
+func (x *Exchange) upstreamPath() string {
+	path, query := x.path, x.query
+	if rw := x.entry.rule.Rewrite; rw != nil && rw.Path != nil {
+		path = rewritePath(path, rw.Path)
+	}
+	if c := x.auth.Consumed; c != nil && c.In == plan.InQuery && !x.target.backend.KeepCredential {
+		query = dropParameter(query, c.Name)
+	}
+	if query == "" {
+		return path
+	}
+	return path + "?" + query
+}
+
+func dropParameter(query, name string) string {
+	var kept []string
+	for part := range strings.SplitSeq(query, "&") {
+		k, _, _ := strings.Cut(part, "=")
+		if u, err := url.QueryUnescape(k); err == nil {
+			k = u
+		}
+		if k != name {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// rewritePath replaces the whole path or the matched prefix, without ever
+// making a double slash (acceptance gateway 69, 70).
+func rewritePath(path string, p *plan.PathRewrite) string {
+	if p.Full {
+		return p.Value
+	}
+	rest := strings.TrimPrefix(path, strings.TrimRight(p.Prefix, "/"))
+	value := strings.TrimRight(p.Value, "/")
+	if rest == "" || rest[0] != '/' {
+		rest = "/" + rest
+	}
+	if rest == "/" && value != "" && !strings.HasSuffix(path, "/") {
+		return value
+	}
+	return value + rest
+}
+
+// clientHeader builds the header of the answer.
+func (x *Exchange) clientHeader(r ResponseHead) http.Header {
+	h := r.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	if r.Status != http.StatusSwitchingProtocols {
+		dropHopByHop(h)
+	}
+	edit(h, &x.entry.rule.Response)
+	if x.target != nil {
+		edit(h, &x.target.plan.Response)
+	}
+	h.Set("X-Request-Id", x.Record.ID)
+	setLimitHeaders(h, x.states)
+	return h
+}

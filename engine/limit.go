@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/egret-gateway/egret/dialect"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/policy/rule"
+)
+
+// limitState is a limit that applied to this exchange and what its bucket
+// looked like.
+type limitState struct {
+	limit *plan.Limit
+	token bool
+	state quota.State
+}
+
+// meter checks every limit that matches in one draw: all pass, or nothing is
+// taken and the call is refused (acceptance maas 97-99, and overrides: several
+// limits are all checked before the upstream call).
+func (x *Exchange) meter(ctx context.Context) Step {
+	p := x.entry.policy
+	if p == nil || len(p.limits) == 0 {
+		return Forward
+	}
+	buckets, owners := x.buckets(p)
+	if len(buckets) == 0 {
+		return Forward
+	}
+	v, err := x.engine.deps.Limiter.Reserve(ctx, buckets)
+	if err != nil {
+		return x.limiterAway(err, buckets)
+	}
+	x.states = make([]limitState, len(owners))
+	for i, l := range owners {
+		x.states[i] = limitState{limit: l.plan, token: l.tokens, state: v.States[i]}
+	}
+	x.Record.Checked = true
+	if !v.Allowed {
+		full := x.states[v.Full]
+		x.Record.Limit = full.limit.Name
+		return x.refuse(x.tooMany(&full))
+	}
+	x.ticket = v.Ticket
+	return Forward
+}
+
+// limiterAway lets calls pass unless a limit asked for the opposite.
+func (x *Exchange) limiterAway(err error, buckets []quota.Bucket) Step {
+	x.engine.deps.Log.Error("limits cannot be checked", "request", x.Record.ID, "route", x.Record.Route, "error", err)
+	for _, b := range buckets {
+		if b.Closed {
+			return x.refuse(x.shape(http.StatusServiceUnavailable, "limits_unavailable", "the rate limiter is out of reach"))
+		}
+	}
+	x.ticket = quota.Ticket{Buckets: buckets, Taken: x.engine.deps.Now()}
+	return Forward
+}
+
+// buckets are the windows of every rate of every limit whose predicates hold.
+func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []*limit) {
+	var out []quota.Bucket
+	var owners []*limit
+	for i := range p.limits {
+		l := &p.limits[i]
+		if !x.applies(l) {
+			continue
+		}
+		values := x.counters(l)
+		take, settle, ttl := int64(1), false, time.Duration(0)
+		if l.tokens {
+			take, settle, ttl = x.reservation(l), true, time.Duration(0)
+			if l.plan.Reserve != nil {
+				ttl = l.plan.Reserve.TTL
+			}
+		}
+		for _, r := range l.plan.Rates {
+			out = append(out, quota.Bucket{
+				Key: bucketKey(l.plan.ID, x.entry.rule.Route, r, values), Max: r.Limit, Window: r.Window,
+				Take: take, Settle: settle, TTL: ttl, Closed: l.plan.Closed,
+			})
+			owners = append(owners, l)
+		}
+	}
+	return out, owners
+}
+
+// bucketKey names a window: limit, route (budgets are per HTTPRoute, acceptance
+// maas 104), rate, and the counters' values.
+func bucketKey(limit, route string, r plan.Rate, values []string) string {
+	parts := append(make([]string, 0, 3+len(values)), limit, route, strconv.FormatInt(r.Limit, 10)+"/"+r.Window.String())
+	return quota.Key(append(parts, values...)...)
+}
+
+// applies reports whether all predicates of a limit hold. One that cannot be
+// evaluated does not hold (Kuadrant).
+func (x *Exchange) applies(l *limit) bool {
+	for _, w := range l.when {
+		if ok, err := w.True(&x.input); err != nil || !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// counters are the values that select the window. A value that cannot be
+// computed is the empty one: such callers share a window rather than go
+// unmetered.
+func (x *Exchange) counters(l *limit) []string {
+	values := make([]string, len(l.counters))
+	for i, c := range l.counters {
+		if v, err := c.Eval(&x.input); err == nil && v != nil {
+			values[i] = rule.Text(v)
+		}
+	}
+	return values
+}
+
+// reservation is how many tokens a limit holds back in advance, 0 for
+// check-then-charge.
+func (x *Exchange) reservation(l *limit) int64 {
+	if l.reserve == nil {
+		return 0
+	}
+	v, err := l.reserve.Eval(&x.input)
+	if err != nil {
+		return 0
+	}
+	switch n := v.(type) {
+	case int64:
+		return max(0, n)
+	case uint64:
+		return int64(min(n, 1<<40))
+	case float64:
+		return int64(max(0, min(n, 1<<40)))
+	}
+	return 0
+}
+
+// settle charges what the call cost, once.
+func (x *Exchange) settle(ctx context.Context) {
+	if x.settled {
+		return
+	}
+	x.settled = true
+	u := x.usage()
+	x.Record.Usage = u
+	if x.reply != nil {
+		x.Record.Served = x.reply.Model()
+	}
+	if len(x.ticket.Buckets) == 0 {
+		return
+	}
+	cost := u.Total
+	if u.Exact || cost > 0 {
+		cost = max(cost, 1) // acceptance maas 101: a reported 0 costs 1
+	}
+	// The client may be gone; the charge must stand.
+	if err := x.engine.deps.Limiter.Settle(context.WithoutCancel(ctx), x.ticket, cost); err != nil {
+		x.engine.deps.Log.Error("tokens could not be charged", "request", x.Record.ID, "route", x.Record.Route, "tokens", cost, "error", err)
+	}
+	for i := range x.states {
+		x.Record.Charged = x.Record.Charged || x.states[i].token && cost > 0
+	}
+}
+
+// usage is the provider's own count, else an estimate for a 2xx answer to an
+// AI call; everything else is free.
+func (x *Exchange) usage() dialect.Usage {
+	if x.reply == nil {
+		return dialect.Usage{}
+	}
+	if u, ok := x.reply.Usage(); ok {
+		return u
+	}
+	if !x.ai {
+		return dialect.Usage{}
+	}
+	return x.reply.Estimate(x.call)
+}
+
+// tooMany is the 429 of a full window: shaped for AI calls, plain text
+// otherwise (acceptance maas 98 as changed).
+func (x *Exchange) tooMany(full *limitState) *Refusal {
+	wait := strconv.FormatInt(int64((full.state.Reset+time.Second-1)/time.Second), 10)
+	message := "Rate limit reached for limit " + full.limit.Name + ": " + strconv.FormatInt(full.state.Max, 10) + " " + full.unit() +
+		" per " + full.window().String() + " are used up. Try again in " + wait + " s."
+	var r *Refusal
+	if x.ai {
+		r = x.shape(http.StatusTooManyRequests, "rate_limit_exceeded", message)
+	} else {
+		r = &Refusal{Status: http.StatusTooManyRequests, Body: []byte("Too Many Requests\n"), Header: http.Header{"Content-Type": {"text/plain"}}}
+	}
+	r.Code, r.Reason = "limited", message
+	r.Header.Set("Retry-After", wait)
+	setLimitHeaders(r.Header, x.states)
+	return r
+}
+
+func (s *limitState) unit() string {
+	if s.token {
+		return "tokens"
+	}
+	return "requests"
+}
+
+func (s *limitState) window() time.Duration {
+	for _, r := range s.limit.Rates {
+		if r.Limit == s.state.Max {
+			return r.Window
+		}
+	}
+	return 0
+}
+
+// setLimitHeaders tells the caller about the tightest token and request
+// limits, by the names that the vendors' SDK users know.
+func setLimitHeaders(h http.Header, states []limitState) {
+	for _, unit := range []string{"tokens", "requests"} {
+		var tight *limitState
+		for i := range states {
+			s := &states[i]
+			if s.unit() == unit && (tight == nil || s.state.Left() < tight.state.Left()) {
+				tight = s
+			}
+		}
+		if tight == nil {
+			continue
+		}
+		h.Set("X-Ratelimit-Limit-"+unit, strconv.FormatInt(tight.state.Max, 10))
+		h.Set("X-Ratelimit-Remaining-"+unit, strconv.FormatInt(tight.state.Left(), 10))
+		h.Set("X-Ratelimit-Reset-"+unit, strconv.FormatInt(int64((tight.state.Reset+time.Second-1)/time.Second), 10)+"s")
+	}
+}

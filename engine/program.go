@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/auth"
+	"github.com/egret-gateway/egret/policy/rule"
+)
+
+// program is a plan made ready to run: names resolved to pointers, expressions
+// and patterns compiled.
+type program struct {
+	plan     *plan.Plan
+	ports    map[portKey]*port
+	policies map[string]*policy
+	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
+	backends map[string]*plan.Backend
+	secrets  string // digest of all secrets that policies may read
+}
+
+type portKey struct {
+	gateway string
+	number  int32
+}
+
+type port struct {
+	listeners []*listener
+}
+
+type listener struct {
+	name   string
+	host   string
+	vhosts []*vhost
+}
+
+type vhost struct {
+	domain  string
+	entries []*entry
+}
+
+type entry struct {
+	match    matcher
+	listener string
+	rule     *plan.Rule
+	targets  []target
+	weight   int64 // sum over targets
+	policy   *policy
+}
+
+type target struct {
+	plan    *plan.Target
+	backend *plan.Backend // nil when the target is a fault
+}
+
+// policy is a plan.Policy with its expressions compiled.
+type policy struct {
+	plan   *plan.Policy
+	auth   *auth.Pipeline // nil: nobody is asked
+	limits []limit        // calls first, then tokens
+	// claimed are the headers that success rules set, in canonical form:
+	// what a client sends under these names is dropped.
+	claimed  []string
+	metered  bool // has token limits
+	needBody bool // some expression reads the request's body
+}
+
+type limit struct {
+	plan     *plan.Limit
+	tokens   bool
+	when     []*rule.Program
+	counters []*rule.Program
+	reserve  *rule.Program
+}
+
+func newProgram(p *plan.Plan, deps auth.Deps, old *program) (*program, error) {
+	g := &program{
+		plan:     p,
+		ports:    make(map[portKey]*port, len(p.Ports)),
+		policies: make(map[string]*policy, len(p.Policies)),
+		entries:  make(map[string]*entry),
+		backends: make(map[string]*plan.Backend, len(p.Backends)),
+		secrets:  plan.Digest(p.Secrets),
+	}
+	secrets := make(map[string]*plan.Secret, len(p.Secrets))
+	for i := range p.Secrets {
+		secrets[p.Secrets[i].Name] = &p.Secrets[i]
+	}
+	deps.Secrets = func(name string) *plan.Secret { return secrets[name] }
+	for i := range p.Backends {
+		g.backends[p.Backends[i].Name] = &p.Backends[i]
+	}
+	for i := range p.Policies {
+		pol := &p.Policies[i]
+		// An unchanged policy keeps its compiled form and with it its caches.
+		if was, ok := old.policies[pol.Name]; ok && old.secrets == g.secrets {
+			g.policies[pol.Name] = was
+			continue
+		}
+		c, err := newPolicy(pol, deps)
+		if err != nil {
+			return nil, err
+		}
+		g.policies[pol.Name] = c
+	}
+	rules := make(map[string]*plan.Rule, len(p.Rules))
+	for i := range p.Rules {
+		rules[p.Rules[i].Name] = &p.Rules[i]
+	}
+	for i := range p.Ports {
+		if err := g.addPort(&p.Ports[i], rules); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule) error {
+	out := &port{}
+	for i := range p.Listeners {
+		pl := &p.Listeners[i]
+		l := &listener{name: pl.Name, host: pl.Host}
+		for j := range pl.VHosts {
+			v := &vhost{domain: pl.VHosts[j].Domain}
+			for k := range pl.VHosts[j].Entries {
+				pe := &pl.VHosts[j].Entries[k]
+				e, err := g.newEntry(pl.Name, pe, rules)
+				if err != nil {
+					return fmt.Errorf("gateway %s listener %s entry %s: %w", p.Gateway, pl.Name, pe.ID, err)
+				}
+				v.entries = append(v.entries, e)
+				g.entries[entryName(p.Gateway, p.Number, pl.Name, v.domain, pe.ID)] = e
+			}
+			l.vhosts = append(l.vhosts, v)
+		}
+		out.listeners = append(out.listeners, l)
+	}
+	g.ports[portKey{p.Gateway, p.Number}] = out
+	return nil
+}
+
+func entryName(gateway string, port int32, listener, domain, id string) string {
+	return fmt.Sprintf("%s:%d/%s/%s/%s", gateway, port, listener, domain, id)
+}
+
+func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*plan.Rule) (*entry, error) {
+	m, err := newMatcher(&pe.Match)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := rules[pe.Rule]
+	if !ok {
+		return nil, fmt.Errorf("BUG: the plan has no rule %q", pe.Rule)
+	}
+	e := &entry{match: m, listener: listener, rule: r}
+	if pe.Policy != "" {
+		if e.policy, ok = g.policies[pe.Policy]; !ok {
+			return nil, fmt.Errorf("BUG: the plan has no policy %q", pe.Policy)
+		}
+	}
+	for i := range r.Targets {
+		t := target{plan: &r.Targets[i]}
+		if t.plan.Fault == nil {
+			if t.backend, ok = g.backends[t.plan.Backend]; !ok {
+				return nil, fmt.Errorf("BUG: the plan has no backend %q", t.plan.Backend)
+			}
+		}
+		e.targets = append(e.targets, t)
+		e.weight += int64(t.plan.Weight)
+	}
+	return e, nil
+}
+
+func newPolicy(p *plan.Policy, deps auth.Deps) (*policy, error) {
+	c := &policy{plan: p, metered: len(p.Token) > 0}
+	if p.Fault != nil {
+		return c, nil
+	}
+	if p.Auth != nil {
+		var err error
+		if c.auth, err = auth.New(p.Auth, deps); err != nil {
+			return nil, fmt.Errorf("AuthPolicy %s: %w", p.Auth.Source, err)
+		}
+		for _, h := range p.Auth.Headers {
+			c.claimed = append(c.claimed, strings.ToLower(h.Key))
+		}
+	}
+	for i := range p.Calls {
+		if err := c.addLimit(&p.Calls[i], false); err != nil {
+			return nil, err
+		}
+	}
+	for i := range p.Token {
+		if err := c.addLimit(&p.Token[i], true); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *policy) addLimit(p *plan.Limit, tokens bool) error {
+	l := limit{plan: p, tokens: tokens}
+	compile := func(expr string, into *[]*rule.Program, make func(string) (*rule.Program, error)) error {
+		prog, err := make(expr)
+		if err != nil {
+			return fmt.Errorf("limit %s of %s: %w", p.Name, p.Source, err)
+		}
+		c.needBody = c.needBody || prog.NeedsRequestBody()
+		*into = append(*into, prog)
+		return nil
+	}
+	for _, w := range p.When {
+		if err := compile(w, &l.when, rule.CompilePredicate); err != nil {
+			return err
+		}
+	}
+	for _, x := range p.Counters {
+		if err := compile(x, &l.counters, rule.Compile); err != nil {
+			return err
+		}
+	}
+	if p.Reserve != nil {
+		var one []*rule.Program
+		if err := compile(p.Reserve.Amount, &one, rule.Compile); err != nil {
+			return err
+		}
+		l.reserve = one[0]
+	}
+	c.limits = append(c.limits, l)
+	return nil
+}

@@ -1,0 +1,18 @@
+// Package proxy is the native data plane: Go listeners, Go upstream
+// connections, and the engine in between.
+//
+//	Apply(plan) ─► ports bound and released, pool and engine loaded
+//
+//	conn ─► serve ─► engine.Begin ─► [body] ─► forward ─► pool ─► backend
+//	                     │                        │
+//	                     └─ refuse                └─ relay: each piece through
+//	                                                 engine.Chunk, flushed at once
+//
+// A new plan never touches a connection: listeners that stay keep their
+// sockets, requests under way keep the plan they began with, certificates are
+// chosen per handshake.
+//
+// In: sockets, TLS termination, streaming, time-outs as they tick, upgrades,
+// drain. Out: every decision about a request (engine), how backends are reached
+// (provider).
+package proxy
