@@ -25,24 +25,6 @@ type authentication struct {
 // proof says whom token stands for; token is "" for rules that need none.
 type proof func(ctx context.Context, in *rule.Input, token string) (*ident.Identity, error)
 
-// property is a named, compiled value.
-type property struct {
-	name  string
-	value *rule.Value
-}
-
-func newProperties(in []plan.Property) ([]property, error) {
-	out := make([]property, 0, len(in))
-	for _, p := range in {
-		v, err := rule.NewValue(p.Value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name, err)
-		}
-		out = append(out, property{p.Name, v})
-	}
-	return out, nil
-}
-
 func newAuthentication(p *Pipeline, a *plan.Authentication) (*authentication, error) {
 	// The cache of an authentication rule is its own (ident.Cache), by digest
 	// of the exact credential: the key that the policy names may fold two
@@ -60,10 +42,10 @@ func newAuthentication(p *Pipeline, a *plan.Authentication) (*authentication, er
 	if a.Plain == nil && !a.Anonymous {
 		out.credential = &a.Credential
 	}
-	if out.defaults, err = newProperties(a.Defaults); err != nil {
+	if out.defaults, err = p.properties(a.Defaults); err != nil {
 		return nil, s.wrap("defaults", err)
 	}
-	if out.overrides, err = newProperties(a.Overrides); err != nil {
+	if out.overrides, err = p.properties(a.Overrides); err != nil {
 		return nil, s.wrap("overrides", err)
 	}
 	return out, nil
@@ -91,7 +73,7 @@ func newProof(p *Pipeline, s *authentication, a *plan.Authentication) (proof, er
 			return &ident.Identity{Object: map[string]any{"anonymous": true}}, nil
 		}, nil
 	case a.Plain != nil:
-		return plainProof(a.Plain)
+		return p.plain(a.Plain)
 	}
 	return nil, errors.New("it names no method: set one of kubernetesTokenReview, jwt, apiKey, anonymous, plain")
 }
@@ -138,8 +120,8 @@ func (p *Pipeline) jwt(s *authentication, j *plan.JWT) (proof, error) {
 	}, nil
 }
 
-func plainProof(v *plan.Value) (proof, error) {
-	value, err := rule.NewValue(*v)
+func (p *Pipeline) plain(v *plan.Value) (proof, error) {
+	value, err := p.value(*v)
 	if err != nil {
 		return nil, fmt.Errorf("plain: %w", err)
 	}

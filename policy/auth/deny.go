@@ -39,19 +39,19 @@ type denial struct {
 	body    *rule.Value
 }
 
-func newDenial(d *plan.Denial) (*denial, error) {
+func newDenial(p *Pipeline, d *plan.Denial) (*denial, error) {
 	if d == nil {
 		return nil, nil
 	}
 	out := &denial{code: d.Code}
 	var err error
 	if d.Message != nil {
-		if out.message, err = rule.NewValue(*d.Message); err != nil {
+		if out.message, err = p.value(*d.Message); err != nil {
 			return nil, fmt.Errorf("message: %w", err)
 		}
 	}
 	if d.Body != nil {
-		if out.body, err = rule.NewValue(*d.Body); err != nil {
+		if out.body, err = p.value(*d.Body); err != nil {
 			return nil, fmt.Errorf("body: %w", err)
 		}
 	}
@@ -60,7 +60,7 @@ func newDenial(d *plan.Denial) (*denial, error) {
 			return nil, fmt.Errorf("headers: %q is not a header name", h.Name)
 		}
 	}
-	if out.headers, err = newProperties(d.Headers); err != nil {
+	if out.headers, err = p.properties(d.Headers); err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	return out, nil
@@ -78,7 +78,7 @@ func challenges(rules []plan.Authentication) (out []string) {
 		if scheme == "" {
 			scheme = ident.DefaultPrefix
 		}
-		out = append(out, fmt.Sprintf(`%s realm="%s"`, scheme, quote.Replace(a.Name)))
+		out = append(out, line(fmt.Sprintf(`%s realm="%s"`, scheme, quote.Replace(a.Name))))
 	}
 	return out
 }

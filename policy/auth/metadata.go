@@ -41,18 +41,18 @@ func newMetadata(p *Pipeline, m *plan.Metadata) (*metadata, error) {
 		return nil, s.wrap("http", errors.New("there is no way to make requests"))
 	}
 	out := &metadata{step: s, spec: &m.HTTP}
-	if out.url, err = newURL(&m.HTTP); err != nil {
+	if out.url, err = newURL(p, &m.HTTP); err != nil {
 		return nil, s.wrap("url", err)
 	}
 	if m.HTTP.Body != nil {
-		if out.body, err = rule.NewValue(*m.HTTP.Body); err != nil {
+		if out.body, err = p.value(*m.HTTP.Body); err != nil {
 			return nil, s.wrap("body", err)
 		}
 	}
-	if out.parameters, err = newProperties(m.HTTP.Parameters); err != nil {
+	if out.parameters, err = p.properties(m.HTTP.Parameters); err != nil {
 		return nil, s.wrap("bodyParameters", err)
 	}
-	if out.headers, err = newProperties(m.HTTP.Headers); err != nil {
+	if out.headers, err = p.properties(m.HTTP.Headers); err != nil {
 		return nil, s.wrap("headers", err)
 	}
 	for _, h := range out.headers {
@@ -65,12 +65,12 @@ func newMetadata(p *Pipeline, m *plan.Metadata) (*metadata, error) {
 
 // newURL compiles the address: an expression, a template with {selectors}, or
 // a fixed text.
-func newURL(h *plan.HTTPCall) (*rule.Value, error) {
+func newURL(p *Pipeline, h *plan.HTTPCall) (*rule.Value, error) {
 	switch {
 	case h.URLExpression != "":
-		return rule.NewValue(plan.Value{Expression: h.URLExpression})
+		return p.value(plan.Value{Expression: h.URLExpression})
 	case strings.Contains(h.URL, "{"):
-		return rule.NewValue(plan.Value{Selector: h.URL})
+		return p.value(plan.Value{Selector: h.URL})
 	}
 	if _, err := address(h.URL); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func newURL(h *plan.HTTPCall) (*rule.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rule.NewValue(plan.Value{Static: static})
+	return p.value(plan.Value{Static: static})
 }
 
 func address(text string) (*url.URL, error) {

@@ -65,6 +65,8 @@ type Pipeline struct {
 	challenge       []string // WWW-Authenticate, one per rule that takes a credential
 	unauthenticated *denial
 	unauthorized    *denial
+
+	needsBody bool // while New runs; fixed afterwards
 }
 
 // New compiles a. The error names the rule that cannot work and why.
@@ -76,6 +78,7 @@ func New(a *plan.Auth, d Deps) (*Pipeline, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: when: %w", a.Source, err)
 		}
+		p.needsBody = p.needsBody || w.NeedsRequestBody()
 		p.when = append(p.when, w)
 	}
 	var err error
@@ -94,14 +97,55 @@ func New(a *plan.Auth, d Deps) (*Pipeline, error) {
 	if p.filters, err = compileEach(p, "filters", a.Filters, newSuccess); err != nil {
 		return nil, err
 	}
-	if p.unauthenticated, err = newDenial(a.Unauthenticated); err != nil {
+	if p.unauthenticated, err = newDenial(p, a.Unauthenticated); err != nil {
 		return nil, fmt.Errorf("policy %s: unauthenticated: %w", a.Source, err)
 	}
-	if p.unauthorized, err = newDenial(a.Unauthorized); err != nil {
+	if p.unauthorized, err = newDenial(p, a.Unauthorized); err != nil {
 		return nil, fmt.Errorf("policy %s: unauthorized: %w", a.Source, err)
 	}
 	p.challenge = challenges(a.Authentication)
 	return p, nil
+}
+
+// NeedsBody reports whether a rule reads the request's body, so that Check
+// must wait for Input.RequestBody.
+func (p *Pipeline) NeedsBody() bool { return p.needsBody }
+
+// value compiles a value of the policy.
+func (p *Pipeline) value(v plan.Value) (*rule.Value, error) {
+	out, err := rule.NewValue(v)
+	if err == nil {
+		p.needsBody = p.needsBody || out.NeedsRequestBody()
+	}
+	return out, err
+}
+
+// patterns compiles patterns of the policy.
+func (p *Pipeline) patterns(list []plan.Pattern) (*rule.Patterns, error) {
+	out, err := rule.NewPatterns(list)
+	if err == nil {
+		p.needsBody = p.needsBody || out.NeedsRequestBody()
+	}
+	return out, err
+}
+
+// property is a named, compiled value.
+type property struct {
+	name  string
+	value *rule.Value
+}
+
+// properties compiles named values of the policy.
+func (p *Pipeline) properties(in []plan.Property) ([]property, error) {
+	out := make([]property, 0, len(in))
+	for _, q := range in {
+		v, err := p.value(q.Value)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", q.Name, err)
+		}
+		out = append(out, property{q.Name, v})
+	}
+	return out, nil
 }
 
 func (d *Deps) defaults() {

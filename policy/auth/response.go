@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -17,7 +18,10 @@ const maxHeader = 8 << 10
 // filterIdentity is the filter that limits see as auth.identity.
 const filterIdentity = "identity"
 
-var errHeaderValue = errors.New("the value is not fit for a header")
+var (
+	errHeaderValue = errors.New("the value is not fit for a header")
+	errNoValue     = errors.New("there is no value")
+)
 
 // success is one compiled item of response.success.
 type success struct {
@@ -44,12 +48,12 @@ func newItem(p *Pipeline, phase string, s *plan.Success) (*success, error) {
 	}
 	out := &success{step: st, key: s.Key, whole: phase == "filters" && s.Key == filterIdentity}
 	if s.Plain != nil {
-		if out.plain, err = rule.NewValue(*s.Plain); err != nil {
+		if out.plain, err = p.value(*s.Plain); err != nil {
 			return nil, st.wrap("plain", err)
 		}
 		return out, nil
 	}
-	if out.json, err = newProperties(s.JSON); err != nil {
+	if out.json, err = p.properties(s.JSON); err != nil {
 		return nil, st.wrap("json", err)
 	}
 	return out, nil
@@ -100,7 +104,7 @@ func (s *success) eval(in *rule.Input) (any, error) {
 	if s.plain != nil {
 		v, err := s.plain.Eval(in)
 		if err == nil && v == nil {
-			err = errors.New("there is no value")
+			err = errNoValue
 		}
 		return v, err
 	}
@@ -108,7 +112,7 @@ func (s *success) eval(in *rule.Input) (any, error) {
 	for _, q := range s.json {
 		v, err := q.value.Eval(in)
 		if err == nil && v == nil && s.whole {
-			err = errors.New("there is no value")
+			err = errNoValue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", q.name, err)
@@ -131,5 +135,9 @@ func header(name string, v any) (plan.Header, error) {
 // omit reports an item that is left out.
 func (p *Pipeline) omit(ctx context.Context, s *step, err error) {
 	p.deps.Observe(Event{Phase: s.phase, Rule: s.name, Kind: Omission, Err: err})
-	p.deps.Log.WarnContext(ctx, "auth: left out", "policy", p.source, "phase", s.phase, "rule", s.name, "error", err)
+	level := slog.LevelWarn
+	if errors.Is(err, errNoValue) { // an optional fact, not a fault
+		level = slog.LevelDebug
+	}
+	p.deps.Log.Log(ctx, level, "auth: left out", "policy", p.source, "phase", s.phase, "rule", s.name, "error", err)
 }

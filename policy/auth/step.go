@@ -29,12 +29,12 @@ func newStep(p *Pipeline, phase string, s *plan.Step, content any) (step, error)
 	out := step{phase: phase, name: s.Name, id: p.source + "\x00" + phase + "\x00" + s.Name + "\x00" + plan.Digest(content)}
 	var err error
 	if len(s.When) > 0 {
-		if out.when, err = rule.NewPatterns(s.When); err != nil {
+		if out.when, err = p.patterns(s.When); err != nil {
 			return out, out.wrap("when", err)
 		}
 	}
 	if s.Cache != nil {
-		if out.key, err = rule.NewValue(s.Cache.Key); err != nil {
+		if out.key, err = p.value(s.Cache.Key); err != nil {
 			return out, out.wrap("cache key", err)
 		}
 		if out.ttl = s.Cache.TTL; out.ttl <= 0 {
@@ -107,3 +107,19 @@ func call[T any](ctx context.Context, p *Pipeline, s *step, do func(context.Cont
 	p.deps.Observe(Event{Phase: s.phase, Rule: s.name, Kind: Call, Took: p.deps.Now().Sub(start), Err: err})
 	return v, err
 }
+
+// with sets a key of a map that may not exist yet.
+func with(m map[string]any, key string, v any) map[string]any {
+	if m == nil {
+		m = make(map[string]any, 4)
+	}
+	m[key] = v
+	return m
+}
+
+// sizeOf is about how many bytes a result takes in memory: the JSON's length
+// and what maps and strings cost beside it.
+func sizeOf(v any) int { return 4*len(rule.Text(v)) + 64 }
+
+// small is the size of a verdict.
+func small(any) int { return 256 }

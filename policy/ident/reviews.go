@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -173,12 +174,18 @@ func (c *Cache) ask(ctx context.Context, s *Source, q Question) (*reviewed, erro
 	r.Error = without(q.Token, r.Error)
 	switch {
 	case !r.Authenticated:
-	case !r.Expires.IsZero() && !s.Now().Before(r.Expires):
-		r.Error = "expired"
+	case disjoint(q.Audiences, r.Audiences):
+		r.Error = "meant for another audience"
 	default:
 		e.identity = &Identity{Object: r.object(), Subject: r.User.Username, Expires: r.Expires}
 	}
 	return e, nil
+}
+
+// disjoint reports whether a review that names audiences names none that was
+// asked for. One that names none leaves that to the Reviewer.
+func disjoint(asked, got []string) bool {
+	return len(got) > 0 && !slices.ContainsFunc(got, func(a string) bool { return slices.Contains(asked, a) })
 }
 
 // without removes token from a text that is meant for the log.
