@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,24 +21,38 @@ import (
 
 // disk is a Saver in memory that can be full or hang, and remembers when it was asked.
 type disk struct {
-	mu       sync.Mutex
-	began    time.Time
-	full     error
-	hangs    bool
-	asked    []time.Duration // since began
+	began time.Time
+
+	mu    sync.Mutex
+	full  error
+	hangs bool
+	seen
+}
+
+// seen is what a disk was asked for and what it holds.
+type seen struct {
+	asked    []time.Duration // since the beginning
 	saves    []int           // entries of each transaction that succeeded
 	entries  []string
 	counters map[string]int64
 }
 
-func (d *disk) Save(ctx context.Context, entries []store.Entry, counters []store.Counter) error {
+func newDisk() *disk { return &disk{began: time.Now(), seen: seen{counters: map[string]int64{}}} }
+
+// look returns a copy of what the disk has seen so far.
+func (d *disk) look() seen {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.asked = append(d.asked, time.Since(d.began))
-	if d.hangs {
+	return seen{slices.Clone(d.asked), slices.Clone(d.saves), slices.Clone(d.entries), maps.Clone(d.counters)}
+}
+
+func (d *disk) Save(ctx context.Context, entries []store.Entry, counters []store.Counter) error {
+	if d.ask() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.full != nil {
 		return d.full
 	}
@@ -50,10 +66,24 @@ func (d *disk) Save(ctx context.Context, entries []store.Entry, counters []store
 	return nil
 }
 
+// ask books a question and reports whether it will hang.
+func (d *disk) ask() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, time.Since(d.began))
+	return d.hangs
+}
+
 func (d *disk) fill(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.full = err
+}
+
+func (d *disk) hang(hangs bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hangs = hangs
 }
 
 var errFull = errors.New("disk is full")
@@ -71,7 +101,7 @@ type bench struct {
 // run runs test with a Writer that tune may change and that is running. The test may end it.
 func run(t *testing.T, tune func(*bench), test func(*testing.T, *bench)) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{disk: &disk{began: time.Now(), counters: map[string]int64{}}, log: new(bytes.Buffer), done: make(chan struct{})}
+		b := &bench{disk: newDisk(), log: new(bytes.Buffer), done: make(chan struct{})}
 		b.Writer = store.NewWriter(b.disk)
 		b.Log = slog.New(slog.NewTextHandler(b.log, nil))
 		tune(b)
@@ -116,52 +146,52 @@ func TestWriter(t *testing.T) {
 		b.put(0, 2)
 		after(19 * time.Millisecond)
 		b.put(2, 3)
-		equal(t, b.disk.entries, nil)
+		equal(t, b.disk.look().entries, nil)
 		after(time.Millisecond)
-		equal(t, b.disk.entries, []string{"0", "1", "2"})
-		equal(t, b.disk.saves, []int{3})
+		equal(t, b.disk.look().entries, []string{"0", "1", "2"})
+		equal(t, b.disk.look().saves, []int{3})
 	})
 	f("nobody to write for, nothing is written", asIs, func(t *testing.T, b *bench) {
 		after(time.Hour)
-		equal(t, b.disk.asked, nil)
+		equal(t, b.disk.look().asked, nil)
 		b.put(0, 1)
 		after(time.Hour)
-		equal(t, b.disk.asked, []time.Duration{time.Hour + 20*time.Millisecond})
+		equal(t, b.disk.look().asked, []time.Duration{time.Hour + 20*time.Millisecond})
 	})
 	f("a full batch does not wait", asIs, func(t *testing.T, b *bench) {
 		b.put(0, 512)
 		synctest.Wait()
-		equal(t, b.disk.saves, []int{512})
+		equal(t, b.disk.look().saves, []int{512})
 		after(time.Hour)
-		equal(t, b.disk.saves, []int{512})
+		equal(t, b.disk.look().saves, []int{512})
 	})
 	f("what is more than a batch makes several transactions, the last waits for company", asIs, func(t *testing.T, b *bench) {
 		b.put(0, 1300)
 		synctest.Wait()
-		equal(t, b.disk.saves, []int{512, 512})
+		equal(t, b.disk.look().saves, []int{512, 512})
 		after(20 * time.Millisecond)
-		equal(t, b.disk.saves, []int{512, 512, 276})
+		equal(t, b.disk.look().saves, []int{512, 512, 276})
 	})
 	f("of a counter only the latest figure is written", asIs, func(t *testing.T, b *bench) {
 		b.Counter(store.Counter{Key: "a", Used: 1})
 		b.Counter(store.Counter{Key: "b", Used: 5})
 		b.Counter(store.Counter{Key: "a", Used: 2})
 		after(20 * time.Millisecond)
-		equal(t, b.disk.counters, map[string]int64{"a": 2, "b": 5})
-		equal(t, b.disk.saves, []int{0})
+		equal(t, b.disk.look().counters, map[string]int64{"a": 2, "b": 5})
+		equal(t, b.disk.look().saves, []int{0})
 	})
 	f("entries without an id are lost at once, not retried for ever", asIs, func(t *testing.T, b *bench) {
 		b.Entry(store.Entry{User: "alice"})
 		after(time.Second)
 		equal(t, b.Lost(), 1)
-		equal(t, b.disk.asked, nil)
+		equal(t, b.disk.look().asked, nil)
 	})
 	f("the end writes the rest at once and closes the door", asIs, func(t *testing.T, b *bench) {
 		b.put(0, 700)
 		b.Counter(store.Counter{Key: "a", Used: 1})
 		equal(t, b.end(), nil)
-		equal(t, len(b.disk.entries), 700)
-		equal(t, b.disk.counters, map[string]int64{"a": 1})
+		equal(t, len(b.disk.look().entries), 700)
+		equal(t, b.disk.look().counters, map[string]int64{"a": 1})
 		b.put(700, 702)
 		b.Counter(store.Counter{Key: "a", Used: 2})
 		equal(t, b.Lost(), 2)
@@ -190,12 +220,13 @@ func TestWriterFailure(t *testing.T) {
 		after(2 * time.Second)
 		equal(t, b.Healthy(), nil)
 		equal(t, b.Lost(), 30)
-		equal(t, len(b.disk.entries), 100)
-		equal(t, b.disk.counters, map[string]int64{"a": 2})
+		equal(t, len(b.disk.look().entries), 100)
+		equal(t, b.disk.look().counters, map[string]int64{"a": 2})
 
 		b.put(200, 201)
 		after(20 * time.Millisecond)
-		equal(t, b.disk.entries[100:], []string{"200"})
+		equal(t, b.disk.look().entries[100:], []string{"200"})
+		equal(t, b.end(), nil)
 		equal(t, strings.Count(b.log.String(), "level=ERROR"), 1)
 		equal(t, strings.Count(b.log.String(), "level=INFO"), 1)
 	})
@@ -203,7 +234,7 @@ func TestWriterFailure(t *testing.T) {
 		b.put(0, 1)
 		after(6 * time.Second)
 		const ms = time.Millisecond
-		equal(t, b.disk.asked, []time.Duration{20 * ms, 70 * ms, 170 * ms, 370 * ms, 770 * ms, 1570 * ms, 3170 * ms, 5170 * ms})
+		equal(t, b.disk.look().asked, []time.Duration{20 * ms, 70 * ms, 170 * ms, 370 * ms, 770 * ms, 1570 * ms, 3170 * ms, 5170 * ms})
 	})
 	f("counters have a bound of their own", full, func(t *testing.T, b *bench) {
 		for i := range 150 {
@@ -211,10 +242,10 @@ func TestWriterFailure(t *testing.T) {
 		}
 		b.disk.fill(nil)
 		after(time.Second)
-		equal(t, len(b.disk.counters), 100)
+		equal(t, len(b.disk.look().counters), 100)
 		b.Counter(store.Counter{Key: "149", Used: 2})
 		after(time.Second)
-		equal(t, b.disk.counters["149"], 2)
+		equal(t, b.disk.look().counters["149"], 2)
 		equal(t, b.Lost(), 0)
 	})
 	f("the end tries for 5 s and counts what it leaves", full, func(t *testing.T, b *bench) {
@@ -231,11 +262,11 @@ func TestWriterFailure(t *testing.T) {
 		b.put(0, 7)
 		time.AfterFunc(3*time.Second, func() { b.disk.fill(nil) })
 		equal(t, b.end(), nil)
-		equal(t, len(b.disk.entries), 7)
+		equal(t, len(b.disk.look().entries), 7)
 		equal(t, b.Lost(), 0)
 	})
 
-	hang := func(b *bench) { b.disk.hangs = true }
+	hang := func(b *bench) { b.disk.hang(true) }
 	f("a write that hangs is seen after 5 s and ends with Run", hang, func(t *testing.T, b *bench) {
 		b.put(0, 1)
 		b.Counter(store.Counter{Key: "a", Used: 1})
@@ -250,16 +281,16 @@ func TestWriterFailure(t *testing.T) {
 		b.Counter(store.Counter{Key: "a", Used: 1})
 		after(time.Second)
 		b.Counter(store.Counter{Key: "b", Used: 1})
-		b.disk.hangs = false // read under the disk's lock only by the next Save
+		b.disk.hang(false)
 		equal(t, b.end(), nil)
-		equal(t, b.disk.counters, map[string]int64{"a": 1, "b": 1})
+		equal(t, b.disk.look().counters, map[string]int64{"a": 1, "b": 1})
 		equal(t, b.log.String(), "")
 	})
 }
 
 func TestWriterNotRunning(t *testing.T) {
 	now := time.Date(2026, 2, 13, 12, 0, 0, 0, time.UTC)
-	w := store.NewWriter(&disk{})
+	w := store.NewWriter(newDisk())
 	w.Now = func() time.Time { return now }
 	w.Entry(store.Entry{ID: "a"})
 	equal(t, w.Healthy(), nil)
@@ -275,7 +306,7 @@ func equal[T any](t *testing.T, got, want T) {
 }
 
 func BenchmarkWriter(b *testing.B) {
-	w := store.NewWriter(&disk{counters: map[string]int64{}})
+	w := store.NewWriter(newDisk())
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

@@ -21,7 +21,7 @@ func TestCancel(t *testing.T) {
 			check(t, s.PutKey(ctx, key))
 
 			batch := func(round int) []store.Entry {
-				entries := make([]store.Entry, 2000)
+				entries := make([]store.Entry, 1000)
 				for i := range entries {
 					entries[i] = store.Entry{ID: fmt.Sprint(round, "-", i), Time: noon}
 				}
@@ -31,14 +31,14 @@ func TestCancel(t *testing.T) {
 			for round := range 8 { // from "before it began" over "in the middle" to "after it ended"
 				gone, cancel := context.WithTimeout(ctx, time.Millisecond<<round/2)
 				if err := s.Append(gone, batch(round)); err == nil {
-					want += 2000
+					want += 1000
 				}
 				cancel()
 				equal(t, requests(t, s), want) // all or nothing
 				equal(t, got(s.Keys(ctx, key.Owner))(t), []store.Key{key})
 			}
 			check(t, s.Append(ctx, batch(-1)))
-			equal(t, requests(t, s), want+2000)
+			equal(t, requests(t, s), want+1000)
 		})
 	}
 }
