@@ -146,7 +146,7 @@ func (r *reading) name(names []string) (int, error) {
 	if r.escapes > 0 {
 		decoded, ok := unquote(room[:0], plain)
 		if !ok {
-			return -1, &BadBody{"", fmt.Sprintf("the member name %.80q holds control characters or broken escapes", plain)}
+			return -1, &BadBody{"", fmt.Sprintf("the member name %.80q holds control characters or broken escapes", string(plain))}
 		}
 		plain = decoded
 	}
@@ -157,7 +157,7 @@ func (r *reading) name(names []string) (int, error) {
 	}
 	for _, name := range names {
 		if bytes.EqualFold(plain, []byte(name)) {
-			return -1, &BadBody{name, fmt.Sprintf("it is spelled %q, which some servers read and others do not; spell it %q", plain, name)}
+			return -1, &BadBody{name, fmt.Sprintf("it is spelled %q, which some servers read and others do not; spell it %q", string(plain), name)}
 		}
 	}
 	return -1, nil
