@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// flag is one setting: by the same name a command-line flag and a key of the configuration file.
-type flag struct {
+// option is one setting: by the same name a command-line flag and a key of the configuration file.
+type option struct {
 	name, usage string
 	arity       arity
 	set         func(c *Config, values []string) error
@@ -26,8 +26,8 @@ const (
 )
 
 // flags are those of llm-d-inference-sim v0.6.1, but for --config, which Parse reads first.
-func flags() []flag {
-	all := []flag{
+func flags() []option {
+	all := []option{
 		value("port", "port of rank 0", integer, func(c *Config) *int { return &c.Port }),
 		value("model", "name of the simulated model, required", text, func(c *Config) *string { return &c.Model }),
 		several("served-model-name", "public names of the model, the first one is shown in answers (default: the model)", text, func(c *Config) *[]string { return &c.ServedModelName }),
@@ -57,11 +57,11 @@ func flags() []flag {
 	return append(all, klogFlags()...)
 }
 
-func latencyFlags() []flag {
-	latency := func(name, usage string, field func(l *Latency) *time.Duration) flag {
+func latencyFlags() []option {
+	latency := func(name, usage string, field func(l *Latency) *time.Duration) option {
 		return value(name, usage+", in ms", milliseconds, func(c *Config) *time.Duration { return field(&c.Latency) })
 	}
-	return []flag{
+	return []option{
 		latency("time-to-first-token", "time before the first token", func(l *Latency) *time.Duration { return &l.FirstToken }),
 		latency("time-to-first-token-std-dev", "its standard deviation, at most 30 % of it", func(l *Latency) *time.Duration { return &l.FirstTokenStdDev }),
 		latency("inter-token-latency", "time before each further token", func(l *Latency) *time.Duration { return &l.InterToken }),
@@ -77,8 +77,8 @@ func latencyFlags() []flag {
 	}
 }
 
-func toolFlags() []flag {
-	return []flag{
+func toolFlags() []option {
+	return []option{
 		value("max-tool-call-integer-param", "largest integer in tool calls", integer, func(c *Config) *int { return &c.MaxToolCallIntegerParam }),
 		value("min-tool-call-integer-param", "smallest integer in tool calls", integer, func(c *Config) *int { return &c.MinToolCallIntegerParam }),
 		value("max-tool-call-number-param", "largest number in tool calls", number, func(c *Config) *float64 { return &c.MaxToolCallNumberParam }),
@@ -90,8 +90,8 @@ func toolFlags() []flag {
 	}
 }
 
-func cacheFlags() []flag {
-	return []flag{
+func cacheFlags() []option {
+	return []option{
 		boolean("enable-kvcache", "simulate a prefix cache for text completions; no events are published", func(c *Config) *bool { return &c.KVCache.Enabled }),
 		value("kv-cache-size", "blocks of the cache", integer, func(c *Config) *int { return &c.KVCache.Size }),
 		value("block-size", "tokens of a block: 8, 16, 32, 64 or 128", integer, func(c *Config) *int { return &c.KVCache.BlockSize }),
@@ -104,11 +104,11 @@ func cacheFlags() []flag {
 }
 
 // klogFlags are accepted because deployments pass them; logging is the process's own affair.
-func klogFlags() []flag {
-	ignored := func(name string, a arity) flag {
-		return flag{name: name, usage: "klog's, without effect", arity: a, set: func(*Config, []string) error { return nil }}
+func klogFlags() []option {
+	ignored := func(name string, a arity) option {
+		return option{name: name, usage: "klog's, without effect", arity: a, set: func(*Config, []string) error { return nil }}
 	}
-	var all []flag
+	var all []option
 	for _, name := range []string{"add_dir_header", "alsologtostderr", "logtostderr", "one_output", "skip_headers", "skip_log_headers"} {
 		all = append(all, ignored(name, toggle))
 	}
@@ -119,8 +119,8 @@ func klogFlags() []flag {
 }
 
 // value is a flag with one value.
-func value[T any](name, usage string, parse func(string) (T, error), field func(*Config) *T) flag {
-	return flag{
+func value[T any](name, usage string, parse func(string) (T, error), field func(*Config) *T) option {
+	return option{
 		name: name, usage: usage,
 		set: func(c *Config, values []string) error {
 			if len(values) != 1 {
@@ -137,8 +137,8 @@ func value[T any](name, usage string, parse func(string) (T, error), field func(
 }
 
 // several is a flag with any number of values.
-func several[T any](name, usage string, parse func(string) (T, error), field func(*Config) *[]T) flag {
-	return flag{
+func several[T any](name, usage string, parse func(string) (T, error), field func(*Config) *[]T) option {
+	return option{
 		name: name, usage: usage, arity: many,
 		set: func(c *Config, values []string) error {
 			all := make([]T, len(values))
@@ -156,7 +156,7 @@ func several[T any](name, usage string, parse func(string) (T, error), field fun
 }
 
 // boolean is a flag that is true when its value is left out.
-func boolean(name, usage string, field func(*Config) *bool) flag {
+func boolean(name, usage string, field func(*Config) *bool) option {
 	f := value(name, usage, strconv.ParseBool, field)
 	f.arity = toggle
 	return f

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	stdflag "flag"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -25,7 +25,7 @@ type assignment struct {
 func Parse(args []string) (Config, error) {
 	c := Default()
 	c.PodName, c.PodNamespace, c.KVCache.HashSeed = os.Getenv("POD_NAME"), os.Getenv("POD_NAMESPACE"), os.Getenv("PYTHONHASHSEED")
-	known := map[string]flag{"config": {name: "config"}}
+	known := map[string]option{"config": {name: "config"}}
 	for _, f := range flags() {
 		known[f.name] = f
 	}
@@ -58,7 +58,7 @@ func Help() string {
 	defaults := Default()
 	fmt.Fprintf(&b, "  --%s\n        %s\n", "config", "YAML file with the flags below as keys; the command line wins")
 	all := flags()
-	slices.SortFunc(all, func(x, y flag) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(all, func(x, y option) int { return strings.Compare(x.name, y.name) })
 	for _, f := range all {
 		fmt.Fprintf(&b, "  --%s\n        %s", f.name, f.usage)
 		if f.show != nil {
@@ -72,7 +72,7 @@ func Help() string {
 }
 
 // split cuts a command line into flags and their values.
-func split(args []string, known map[string]flag) ([]assignment, error) {
+func split(args []string, known map[string]option) ([]assignment, error) {
 	var given []assignment
 	for len(args) > 0 {
 		name, value, hasValue, err := flagName(args[0])
@@ -114,13 +114,13 @@ func flagName(arg string) (name, value string, hasValue bool, err error) {
 	case trimmed == arg || name == "":
 		return "", "", false, fmt.Errorf("%q is not a flag; flags look like --port 8000", arg)
 	case name == "help" || name == "h":
-		return "", "", false, stdflag.ErrHelp
+		return "", "", false, flag.ErrHelp
 	}
 	return name, value, hasValue, nil
 }
 
 // apply sets what was given, in order, and reports all that could not be set.
-func apply(c *Config, given []assignment, known map[string]flag) error {
+func apply(c *Config, given []assignment, known map[string]option) error {
 	var p problems
 	for _, a := range given {
 		if a.name == "config" {
@@ -135,7 +135,7 @@ func apply(c *Config, given []assignment, known map[string]flag) error {
 
 // readConfig reads a configuration file: the flags' names as keys; objects and lists of objects may be written out
 // where the command line wants JSON.
-func readConfig(path string, known map[string]flag) ([]assignment, error) {
+func readConfig(path string, known map[string]option) ([]assignment, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
