@@ -143,3 +143,13 @@ func fits(b []Bucket, i int, used int64) bool {
 func (m *Memory) place(key string) int {
 	return int(maphash.String(m.seed, key) & uint64(len(m.shards)-1))
 }
+
+// Len is how many windows are held, some of which may have ended.
+func (m *Memory) Len() (n int) {
+	for i := range m.shards {
+		m.shards[i].mu.Lock()
+		n += len(m.shards[i].open)
+		m.shards[i].mu.Unlock()
+	}
+	return n
+}
