@@ -105,9 +105,11 @@ func parameters(path, name string) (values []string) {
 		if err != nil || k != name {
 			continue
 		}
-		if v, err = url.QueryUnescape(v); err == nil {
-			values = append(values, v)
+		plain, err := url.QueryUnescape(v)
+		if err != nil {
+			plain = " " // not a credential, but not absent either: sound rejects it
 		}
+		values = append(values, plain)
 	}
 	return values
 }
