@@ -145,13 +145,18 @@ func jsonType(h http.Header) bool {
 	return t == "" || strings.Contains(strings.ToLower(t), "json")
 }
 
-// authenticate asks the AuthPolicy.
-func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
+// prepare fills in what expressions see of the request.
+func (x *Exchange) prepare() {
 	x.input.Request = rule.Request{
 		ID: x.Record.ID, Method: x.head.Method, Scheme: x.head.Scheme, Host: x.head.Host, Path: x.head.Path,
 		Protocol: x.head.Protocol, Header: x.header, Size: x.head.Length, Time: x.Record.Time,
 	}
 	x.input.Source = x.head.Remote
+}
+
+// authenticate asks the AuthPolicy.
+func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
+	x.prepare()
 	if p.auth == nil {
 		return nil
 	}

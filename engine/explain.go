@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/quota"
+)
+
+// Explanation says what would become of a request, without sending it and
+// without taking anything from a limit.
+type Explanation struct {
+	Plan     string         `json:"plan"`
+	Listener string         `json:"listener,omitempty"`
+	Route    string         `json:"route,omitempty"` // namespace/name
+	Rule     string         `json:"rule,omitempty"`
+	Policy   *PolicyTold    `json:"policy,omitempty"`
+	Limits   []LimitTold    `json:"limits,omitempty"`
+	Targets  []TargetTold   `json:"targets,omitempty"`
+	Timeouts *plan.Timeouts `json:"timeouts,omitempty"`
+	Verdict  string         `json:"verdict"` // "forward", or why it would be refused
+	Status   int            `json:"status,omitempty"`
+	Listens  []string       `json:"listens,omitempty"` // when nothing matched: gateways and ports there are
+}
+
+// PolicyTold is the effective policy and what it made of the caller.
+type PolicyTold struct {
+	Auth           string   `json:"auth,omitempty"` // the AuthPolicy that won
+	Authentication []string `json:"authentication,omitempty"`
+	Subject        string   `json:"subject,omitempty"`
+	User           string   `json:"user,omitempty"`
+	Tier           string   `json:"tier,omitempty"`
+	Headers        []string `json:"headers,omitempty"` // set for the backend
+}
+
+// LimitTold is one limit and what is left of it.
+type LimitTold struct {
+	Name    string `json:"name"`
+	Source  string `json:"source"`
+	Unit    string `json:"unit"` // tokens or requests
+	Applies bool   `json:"applies"`
+	Max     int64  `json:"max,omitempty"`
+	Left    int64  `json:"left"`
+	Window  string `json:"window,omitempty"`
+	Reset   string `json:"reset,omitempty"`
+}
+
+// TargetTold is one backend that the request could go to.
+type TargetTold struct {
+	Backend    string   `json:"backend,omitempty"`
+	Object     string   `json:"object,omitempty"`
+	Address    []string `json:"address,omitempty"`
+	Host       string   `json:"host,omitempty"`
+	Path       string   `json:"path,omitempty"`
+	Weight     int32    `json:"weight"`
+	TLS        string   `json:"tls"`
+	Credential string   `json:"credential"`
+	Fault      string   `json:"fault,omitempty"`
+}
+
+// Explain follows a request as far as it can be followed without a body.
+// identity, when set, stands in for what filter "identity" would export, and
+// the AuthPolicy is not asked.
+func (e *Engine) Explain(ctx context.Context, h Head, identity map[string]any) Explanation {
+	x := &Exchange{engine: e, program: e.program.Load(), head: h, header: h.Header}
+	x.path, x.query, _ = strings.Cut(h.Path, "?")
+	x.Record.Time = e.deps.Now()
+	out := Explanation{Plan: x.program.plan.Hash(), Verdict: "forward"}
+	if r := checkHead(&h, x.path); r != nil {
+		return out.refused(r)
+	}
+	x.dropTrusted()
+	x.entry = x.program.find(&h, &lookup{method: h.Method, path: x.path, header: x.header, raw: x.query})
+	if x.entry == nil {
+		for _, p := range x.program.plan.Ports {
+			out.Listens = append(out.Listens, p.Gateway+":"+strconv.Itoa(int(p.Number)))
+		}
+		return out.refused(plain(404, "no_route", "no route matches "+h.Method+" "+h.Host+x.path+" on gateway "+h.Gateway))
+	}
+	out.Listener, out.Route, out.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
+	out.Timeouts = &x.entry.rule.Timeouts
+	if p := x.entry.policy; p != nil {
+		if r := x.explainPolicy(ctx, p, identity, &out); r != nil {
+			return out.refused(r)
+		}
+	}
+	switch {
+	case x.entry.rule.Redirect != nil:
+		return out.refused(redirect(x.entry.rule.Redirect, &x.head, x.path, x.query))
+	case x.entry.rule.Fault != nil:
+		return out.refused(plain(x.entry.rule.Fault.Status, "route_fault", x.entry.rule.Fault.Reason))
+	}
+	for i := range x.entry.targets {
+		out.Targets = append(out.Targets, x.explainTarget(&x.entry.targets[i]))
+	}
+	return out
+}
+
+func (out Explanation) refused(r *Refusal) Explanation {
+	out.Verdict, out.Status = r.Code, r.Status
+	if r.Reason != "" {
+		out.Verdict += ": " + r.Reason
+	}
+	return out
+}
+
+func (x *Exchange) explainPolicy(ctx context.Context, p *policy, identity map[string]any, out *Explanation) *Refusal {
+	out.Policy = &PolicyTold{}
+	if f := p.plan.Fault; f != nil {
+		return plain(f.Status, "policy_fault", f.Reason)
+	}
+	if a := p.plan.Auth; a != nil {
+		out.Policy.Auth = a.Source
+		for _, r := range a.Authentication {
+			out.Policy.Authentication = append(out.Policy.Authentication, r.Name)
+		}
+		for _, r := range a.Headers {
+			out.Policy.Headers = append(out.Policy.Headers, r.Key)
+		}
+	}
+	if identity != nil {
+		x.prepare()
+		x.input.Identity = identity
+		x.Record.User, _ = identity["userid"].(string)
+		x.Record.Tier, _ = identity["tier"].(string)
+	} else if r := x.authenticate(ctx, p); r != nil {
+		return r
+	}
+	out.Policy.Subject, out.Policy.User, out.Policy.Tier = x.Record.Subject, x.Record.User, x.Record.Tier
+	return x.explainLimits(ctx, p, out)
+}
+
+// explainLimits looks at every window without drawing from it.
+func (x *Exchange) explainLimits(ctx context.Context, p *policy, out *Explanation) (full *Refusal) {
+	for i := range p.limits {
+		l := &p.limits[i]
+		told := LimitTold{Name: l.plan.Name, Source: l.plan.Source, Unit: "requests", Applies: x.applies(l)}
+		if l.tokens {
+			told.Unit = "tokens"
+		}
+		if !told.Applies {
+			out.Limits = append(out.Limits, told)
+			continue
+		}
+		for _, r := range l.plan.Rates {
+			b := quota.Bucket{Key: bucketKey(l.plan.ID, x.entry.rule.Route, r, x.counters(l)), Max: r.Limit, Window: r.Window}
+			told.Max, told.Window = r.Limit, r.Window.String()
+			v, err := x.engine.deps.Limiter.Reserve(ctx, []quota.Bucket{b})
+			if err == nil {
+				told.Left, told.Reset = v.States[0].Left(), v.States[0].Reset.Round(time.Second).String()
+				if !v.Allowed {
+					full = plain(429, "limited", "limit "+l.plan.Name+" of "+l.plan.Source+" is used up")
+				}
+			}
+			out.Limits = append(out.Limits, told)
+		}
+	}
+	return full
+}
+
+func (x *Exchange) explainTarget(t *target) TargetTold {
+	told := TargetTold{Weight: t.plan.Weight, TLS: "none"}
+	if f := t.fault(); f != nil {
+		told.Fault = strconv.Itoa(f.Status) + ": " + f.Reason
+	}
+	if t.backend == nil {
+		return told
+	}
+	x.target = t
+	b := t.backend
+	told.Backend, told.Object, told.Path = b.Name, b.Object, x.upstreamPath()
+	_, told.Host = x.upstreamHeader(t, x.entry.rule.Timeouts.Request)
+	if b.Host != "" {
+		told.Address = append(told.Address, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))))
+	}
+	for _, e := range b.Endpoints {
+		if e.Gateway != "" {
+			told.Address = append(told.Address, "gateway "+e.Gateway+" port "+strconv.Itoa(int(e.Port)))
+			continue
+		}
+		told.Address = append(told.Address, net.JoinHostPort(e.Address, strconv.Itoa(int(e.Port))))
+	}
+	if b.TLS != nil {
+		told.TLS = "verified"
+		if b.TLS.SkipVerify {
+			told.TLS = "NOT verified"
+		}
+	}
+	told.Credential = "the client's own"
+	if x.auth.Consumed != nil || x.entry.policy != nil && x.entry.policy.auth != nil {
+		told.Credential = "none (the client's is removed)"
+		if b.KeepCredential {
+			told.Credential = "the client's own, kept"
+		}
+	}
+	for _, f := range x.auth.Headers {
+		if strings.EqualFold(f.Name, "authorization") {
+			told.Credential = "set by the AuthPolicy"
+		}
+	}
+	return told
+}

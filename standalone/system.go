@@ -1,0 +1,276 @@
+package standalone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/egret-gateway/egret/admin"
+	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/policy/auth"
+	"github.com/egret-gateway/egret/policy/ident/local"
+	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/proxy"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/source/file"
+	"github.com/egret-gateway/egret/store"
+	"github.com/egret-gateway/egret/store/sqlite"
+	"github.com/egret-gateway/egret/telemetry"
+)
+
+// Options of a System.
+type Options struct {
+	Files file.Options // what to serve
+	// Amend adds objects that no file holds, such as a certificate made at
+	// start; nil adds none.
+	Amend func(*source.Snapshot)
+	// Data keeps keys, ledger and counters; "" keeps them in memory.
+	Data string
+	// Users is the directory of people; "" = users.yaml in Data, or nobody.
+	Users string
+	// Listen maps NAMESPACE/GATEWAY/LISTENER to an address. A port without an
+	// entry is bound on loopback by its own rule, or in memory with Inner.
+	Listen map[string]string
+	// Inner keeps gateways in memory that Listen does not name.
+	Inner bool
+	// Simulate runs the Deployments of the simulator's image in this process.
+	Simulate bool
+	// Resolve maps names instead of DNS.
+	Resolve *provider.Mapping
+	// Admin is the address of the admin page; "" = none. AdminToken guards it.
+	Admin      string
+	AdminToken string
+	// AccessLog gets a JSON line per request; nil = none.
+	AccessLog io.Writer
+	Log       *slog.Logger
+	Drain     time.Duration // 0 = 30 s
+	BodyLimit int64         // 0 = engine.DefaultBodyLimit
+	Version   string
+}
+
+// System is one running process.
+type System struct {
+	o       Options
+	log     *slog.Logger
+	source  *file.Source
+	store   *sqlite.Store
+	writer  *store.Writer
+	users   *local.Users
+	realm   *local.Realm
+	limiter *quota.Memory
+	metrics *telemetry.Metrics
+	maas    *maas.Server
+	engine  *engine.Engine
+	plane   *proxy.Server
+	sims    *simulators
+	admin   *admin.Server
+	inner   *services
+
+	loaded atomic.Bool // a plan is being served
+}
+
+// New builds the system; nothing listens and nothing runs until Run.
+func New(ctx context.Context, o Options) (*System, error) {
+	s := &System{o: o, log: o.Log, inner: newServices()}
+	if s.o.Resolve == nil {
+		s.o.Resolve = &provider.Mapping{}
+	}
+	if err := s.openState(ctx); err != nil {
+		return nil, err
+	}
+	s.metrics = telemetry.NewMetrics()
+	s.source = file.New(o.Files)
+	s.maas = &maas.Server{Cluster: s.realm, Keys: s.store, Config: maas.DefaultConfig(), Log: s.log, Audit: s.log.With("log", "audit")}
+	s.maas.Config.Namespace = maasNamespace
+	pool := provider.NewPool(&provider.Dialer{
+		Gateway: func(ctx context.Context, gateway string, port int32) (c conn, err error) {
+			return s.plane.Dial(ctx, gateway, port)
+		},
+		Memory: s.inner.dial,
+		Names:  s.o.Resolve.Lookup,
+	})
+	s.engine = engine.New(engine.Deps{
+		Auth: auth.Deps{
+			Reviewer: s.realm, Authorizer: s.realm, Revoked: s.realm, HTTP: pool.Client(), Caches: auth.NewCaches(),
+			Now: time.Now, Log: s.log,
+		},
+		Limiter: s.limiter, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit,
+	})
+	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
+	s.sims = &simulators{log: s.log, services: s.inner}
+	s.admin = &admin.Server{
+		Token: o.AdminToken, Version: o.Version, Engine: s.engine, Ledger: s.store, Metrics: s.metrics.Registry,
+		Ready: s.ready, Log: s.log,
+	}
+	s.metrics.Gauge("egret_ledger_lost_entries", "Ledger entries that could not be written.", func() float64 { return float64(s.writer.Lost()) })
+	return s, nil
+}
+
+// openState opens what outlives the process.
+func (s *System) openState(ctx context.Context) (err error) {
+	database, key := "", ""
+	users := s.o.Users
+	if s.o.Data != "" {
+		if err := os.MkdirAll(s.o.Data, 0o700); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+		database, key = filepath.Join(s.o.Data, "egret.db"), filepath.Join(s.o.Data, "issuer.pem")
+		if users == "" {
+			users = filepath.Join(s.o.Data, "users.yaml")
+		}
+	}
+	if s.store, err = sqlite.Open(ctx, database); err != nil {
+		return err
+	}
+	s.writer = store.NewWriter(s.store)
+	s.writer.Log = s.log
+	s.limiter = quota.NewMemory(quota.Options{Save: s.writer.Counter})
+	counters, err := s.store.Counters(ctx, time.Now())
+	if err != nil {
+		return err
+	}
+	s.limiter.Restore(counters)
+	if s.users, err = local.OpenUsers(users, s.log); err != nil {
+		return err
+	}
+	issuer, err := local.OpenIssuer(key)
+	if err != nil {
+		return err
+	}
+	s.realm, err = local.Open(ctx, local.Options{Users: s.users, Issuer: issuer, State: s.store})
+	return err
+}
+
+// recorder hands every Record to those who read it.
+func (s *System) recorder() func(*engine.Record) {
+	ledger := &telemetry.Ledger{Writer: s.writer}
+	var access *telemetry.AccessLog
+	if s.o.AccessLog != nil {
+		access = &telemetry.AccessLog{Log: slog.New(slog.NewJSONHandler(s.o.AccessLog, nil))}
+	}
+	return func(r *engine.Record) {
+		s.metrics.Record(r)
+		ledger.Record(r)
+		if access != nil {
+			access.Record(r)
+		}
+	}
+}
+
+// Run serves until ctx ends, then drains. started is called once when the
+// first plan is being served.
+func (s *System) Run(ctx context.Context, started func(*System)) error {
+	defer s.store.Close()
+	// The writer outlives the requests whose records it takes.
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan error, 1)
+	go func() { written <- s.writer.Run(writing) }()
+
+	group, run := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.users.Run(run) })
+	group.Go(func() error { return s.serveMaaS(run) })
+	if s.o.Admin != "" {
+		if err := s.admin.Listen(s.o.Admin); err != nil {
+			stopWriting()
+			return errors.Join(err, <-written)
+		}
+		group.Go(func() error { return s.admin.Run(run) })
+	}
+	group.Go(func() error {
+		return s.source.Run(run, func(snap source.Snapshot, problems source.Problems) {
+			first := !s.loaded.Load()
+			if err := s.take(run, snap, problems); err != nil && first {
+				group.Go(func() error { return err })
+				return
+			}
+			if first && started != nil {
+				started(s)
+			}
+		})
+	})
+	group.Go(func() error {
+		<-run.Done()
+		s.plane.Shutdown()
+		return nil
+	})
+	err := group.Wait()
+	stopWriting()
+	return errors.Join(err, <-written)
+}
+
+// take makes a snapshot the one that is served, or keeps the one before and
+// says why. A snapshot with problems is not served at all: an object that
+// could not be read may be the policy that guards a route.
+func (s *System) take(ctx context.Context, snap source.Snapshot, problems source.Problems) error {
+	objects := len(snap.Origins)
+	if len(problems) > 0 {
+		s.metrics.Reload(false, objects, len(problems), time.Now())
+		s.admin.Refused(snap, problems, nil)
+		for _, p := range problems {
+			s.log.Error("the configuration was refused", "file", p.File, "line", p.Line, "object", p.Object, "field", p.Field, "why", p.Why, "do", p.Do)
+		}
+		return problems.Err()
+	}
+	if s.o.Amend != nil {
+		s.o.Amend(&snap)
+	}
+	p, conditions := compile.Compile(snap, compile.Options{Alone: true})
+	s.realm.Load(&snap)
+	s.maas.Load(&snap)
+	if s.o.Simulate {
+		if err := s.sims.load(ctx, &snap); err != nil {
+			return err
+		}
+	}
+	if err := s.plane.Apply(ctx, p); err != nil {
+		s.metrics.Reload(false, objects, 1, time.Now())
+		s.admin.Refused(snap, nil, err)
+		s.log.Error("the plan was refused, the one before serves on", "error", err)
+		return err
+	}
+	s.loaded.Store(true)
+	s.metrics.Reload(true, objects, bad(conditions), time.Now())
+	s.admin.Loaded(snap, p, conditions)
+	s.log.Info("configuration loaded", "plan", p.Hash(), "objects", objects, "conditions", len(conditions), "bad", bad(conditions))
+	for _, c := range conditions {
+		if c.Bad() {
+			s.log.Warn("condition", "object", c.Key().String(), "type", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message,
+				"origin", snap.Origin(c.Kind, c.Namespace, c.Name))
+		}
+	}
+	return nil
+}
+
+func bad(cs []source.Condition) (n int) {
+	for _, c := range cs {
+		if c.Bad() {
+			n++
+		}
+	}
+	return n
+}
+
+// ready says why requests should not be sent here; nil when they may.
+func (s *System) ready() error {
+	if !s.loaded.Load() {
+		return errors.New("no configuration has been loaded yet")
+	}
+	return s.writer.Healthy()
+}
+
+// Bound lists what the plane listens on.
+func (s *System) Bound() []proxy.Bound { return s.plane.Bound() }
+
+// AdminAddress is where the admin page listens, "" when it does not.
+func (s *System) AdminAddress() string { return s.admin.Address() }
