@@ -138,7 +138,7 @@ func (o object) decode(k *kind, key source.Key) (metav1.Object, source.Problems)
 		err = kjson.UnmarshalCaseSensitivePreserveInts(data, obj)
 	}
 	if err != nil {
-		return nil, source.Problems{o.mismatch(key, "", err)}
+		return nil, source.Problems{o.mismatch(key, "", o.value, err)}
 	}
 	return obj, nil
 }
@@ -151,7 +151,7 @@ func (o object) strict(v any, into any, path string, key source.Key) source.Prob
 	}
 	unknown, err := kjson.UnmarshalStrict(data, into)
 	if err != nil {
-		return source.Problems{o.mismatch(key, path, err)}
+		return source.Problems{o.mismatch(key, path, v, err)}
 	}
 	var ps source.Problems
 	for _, e := range unknown {

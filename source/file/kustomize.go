@@ -25,7 +25,9 @@ func (in *input) kustomization(dir string) {
 	err := local.check(dir)
 	in.dirs = append(in.dirs, local.dirs...)
 	if err != nil {
-		refuse("kustomization: "+err.Error(), "keep everything it names in local files")
+		p := document{file: dir}.problem(err)
+		p.Why = "kustomization: " + p.Why
+		in.problems = append(in.problems, *p)
 		return
 	}
 	// An absolute path is never taken for a repository.
@@ -88,11 +90,14 @@ func (l *locality) check(dir string) error {
 		return err
 	}
 	if len(k.Generators)+len(k.Transformers)+len(k.Validators)+len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0 {
-		return fmt.Errorf("%s uses generators, transformers, validators or Helm charts, which may run programs", dir)
+		return &mistake{
+			why: dir + " uses generators, transformers, validators or Helm charts, which may run programs",
+			do:  "build it with kubectl kustomize and read the result",
+		}
 	}
 	for _, name := range filesOf(k) {
 		if isRemote(name) {
-			return fmt.Errorf("%s names %q, which is not a local file", dir, name)
+			return notLocal(dir, name)
 		}
 		if _, path, named := strings.Cut(name, "="); named {
 			name = path
@@ -109,16 +114,20 @@ func (l *locality) check(dir string) error {
 	return nil
 }
 
+func notLocal(dir, name string) error {
+	return &mistake{why: fmt.Sprintf("%s names %q, which is not a local file", dir, name), do: "copy it into a local file"}
+}
+
 // checkResource checks a name that may be a file or another kustomization.
 func (l *locality) checkResource(dir, name string) error {
 	if isRemote(name) {
-		return fmt.Errorf("%s names %q, which is not a local file", dir, name)
+		return notLocal(dir, name)
 	}
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s names %q, which does not exist", dir, name)
+		return &mistake{why: fmt.Sprintf("%s names %q, which does not exist", dir, name), do: "check the path"}
 	case info.IsDir():
 		return l.check(path)
 	}

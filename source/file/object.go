@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"fmt"
 
 	"go.yaml.in/yaml/v4"
@@ -131,5 +132,7 @@ func (o object) origin() string {
 
 // problem says what is wrong with a field of the object.
 func (o object) problem(key source.Key, path, why, do string) source.Problem {
+	key.Kind = cmp.Or(key.Kind, "object")
+	key.Name = cmp.Or(key.Name, "(without a name)")
 	return source.Problem{File: o.doc.file, Line: o.line(path), Object: key.String(), Field: path, Why: why, Do: do}
 }

@@ -1,14 +1,15 @@
 package file
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
-	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/egret-gateway/egret/source"
@@ -34,20 +35,16 @@ func (o object) refusal(key source.Key, e *field.Error) source.Problem {
 	case field.ErrorTypeTooLong, field.ErrorTypeTooMany:
 		do = "shorten it"
 	case field.ErrorTypeInvalid:
-		if strings.HasPrefix(why, "should ") {
+		// Names are refused with the whole grammar of names.
+		why, _, _ = strings.Cut(why, " (e.g. ")
+		if strings.HasPrefix(why, "should ") && !strings.HasPrefix(why, "should have ") {
 			why = show(e.BadValue) + " " + why
 		}
-	}
-	if hint := hints[lastStep(path)]; hint != "" && e.Type == field.ErrorTypeInvalid {
-		do = hint
+		if strings.Contains(why, "(h|m|s|ms)") {
+			do = "use hours, minutes, seconds and milliseconds, such as 24h or 1m30s"
+		}
 	}
 	return o.problem(key, path, why, do)
-}
-
-// hints say what a value should look like where a pattern says it badly.
-var hints = map[string]string{
-	"window": "use hours, minutes, seconds and milliseconds, such as 24h or 1m30s",
-	"ttl":    "use hours, minutes, seconds and milliseconds, such as 5m or 1m30s",
 }
 
 func lastStep(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
@@ -56,28 +53,91 @@ func lastStep(path string) string { return path[strings.LastIndexByte(path, '.')
 func wrongType(detail string, value any) (why, do string) {
 	want := strings.TrimPrefix(detail, "must be of type ")
 	want, _, _ = strings.Cut(want, ":")
-	if known, ok := articles[want]; ok {
-		want = known
-	}
-	return fmt.Sprintf("must be %s, not %s", want, describe(value)), "correct the value"
+	return exchange(articles[want], describe(value))
 }
 
+// exchange says what to write instead of a value of the wrong type.
+func exchange(want, given string) (why, do string) {
+	do = "correct the value"
+	switch {
+	case want == "a string" && (given == "a boolean" || given == "an integer" || given == "a number"):
+		do = "put it in quotes"
+	case want == "a list" && given != "nothing":
+		do = "start it with a dash"
+	case want == "an integer" && given == "a string":
+		do = "write a number without quotes"
+	}
+	return "must be " + want + ", not " + given, do
+}
+
+// articles are the names of JSON types for people.
 var articles = map[string]string{
-	"integer": "an integer", "number": "a number", "string": "a string",
-	"boolean": "a boolean", "array": "a list", "object": "an object",
+	"integer": "an integer", "number": "a number", "string": "a string", "bool": "a boolean",
+	"boolean": "a boolean", "array": "a list", "object": "an object", "null": "nothing",
 }
 
-// mismatch words an error of decoding into a Go type.
-func (o object) mismatch(key source.Key, path string, err error) source.Problem {
+// mismatch words an error of decoding the value at path into a Go type. The
+// decoder says neither the position in a list nor the key in a map, so the
+// culprit is looked for in the value itself.
+func (o object) mismatch(key source.Key, path string, v any, err error) source.Problem {
 	var wrong *json.UnmarshalTypeError
-	if !errors.As(err, &wrong) {
-		return o.problem(key, path, strings.TrimPrefix(err.Error(), "json: "), "correct the value")
+	var encoding base64.CorruptInputError
+	switch {
+	case errors.As(err, &encoding):
+		at, _ := culprit(v, nil, path, func(v any) bool {
+			text, ok := v.(string)
+			_, err := base64.StdEncoding.DecodeString(text)
+			return ok && err != nil
+		}, "data", "binaryData")
+		return o.problem(key, at, "is not base64", "encode it, or write the plain text under stringData")
+	case errors.As(err, &wrong):
+		given, _, _ := strings.Cut(wrong.Value, " ")
+		given = articles[given]
+		at, found := culprit(v, steps(wrong.Field), path, func(v any) bool {
+			d := describe(v)
+			return d == given || given == "a number" && d == "an integer"
+		})
+		if !found {
+			at = join(path, wrong.Field)
+		}
+		why, do := exchange(typeWord(wrong.Type), given)
+		return o.problem(key, at, why, do)
 	}
-	given, _, _ := strings.Cut(wrong.Value, " ")
-	if known, ok := articles[strings.Replace(given, "bool", "boolean", 1)]; ok {
-		given = known
+	return o.problem(key, path, strings.TrimPrefix(err.Error(), "json: "), "correct the value")
+}
+
+// culprit returns the path of the first value that is bad, below v along the
+// given steps. Lists, map keys and Go's embedded structs are no steps. Where
+// only is given, the search is confined to these keys at the top.
+func culprit(v any, steps []string, path string, bad func(any) bool, only ...string) (string, bool) {
+	if len(steps) == 0 && len(only) == 0 && bad(v) {
+		return path, true
 	}
-	return o.problem(key, join(path, wrong.Field), fmt.Sprintf("must be %s, not %s", typeWord(wrong.Type), given), "correct the value")
+	switch v := v.(type) {
+	case []any:
+		for i, item := range v {
+			if at, ok := culprit(item, steps, fmt.Sprintf("%s[%d]", path, i), bad); ok {
+				return at, true
+			}
+		}
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if len(only) > 0 && !slices.Contains(only, k) {
+				continue
+			}
+			rest := steps
+			if len(steps) > 0 && steps[0] == k {
+				rest = steps[1:]
+			}
+			if at, ok := culprit(v[k], rest, join(path, k), bad); ok {
+				return at, true
+			}
+		}
+		if len(steps) > 0 && strings.ToUpper(steps[0][:1]) == steps[0][:1] {
+			return culprit(v, steps[1:], path, bad)
+		}
+	}
+	return "", false
 }
 
 func typeWord(t reflect.Type) string {
@@ -153,95 +213,4 @@ func edits(a, b string) int {
 		prev2, prev, cur = prev, cur, prev2
 	}
 	return prev[len(b)]
-}
-
-// steps splits a path into keys, without list positions.
-func steps(path string) []string {
-	var keys []string
-	for part := range strings.SplitSeq(path, ".") {
-		name, _, _ := strings.Cut(part, "[")
-		if name != "" {
-			keys = append(keys, name)
-		}
-	}
-	return keys
-}
-
-// fields returns the names the schema knows at path, sorted; none where the
-// path leads through something that has no fixed fields.
-func (d *definition) fields(path string) []string {
-	at := d.structural
-	for _, key := range steps(path) {
-		next, ok := at.Properties[key]
-		switch {
-		case ok:
-			at = &next
-		case at.AdditionalProperties != nil && at.AdditionalProperties.Structural != nil:
-			at = at.AdditionalProperties.Structural
-		default:
-			return nil
-		}
-		for at.Items != nil {
-			at = at.Items
-		}
-	}
-	return sortedKeys(at.Properties)
-}
-
-func sortedKeys(m map[string]schema.Structural) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// typeFields returns the JSON names of the fields of v's type at path, sorted.
-func typeFields(v any, path string) []string {
-	t := element(reflect.TypeOf(v))
-	for _, key := range steps(path) {
-		if t.Kind() == reflect.Map {
-			t = element(t.Elem())
-			continue
-		}
-		f, ok := jsonFields(t)[key]
-		if !ok {
-			return nil
-		}
-		t = element(f)
-	}
-	names := make([]string, 0, t.NumMethod())
-	for name := range jsonFields(t) {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// element strips pointers and slices.
-func element(t reflect.Type) reflect.Type {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	return t
-}
-
-func jsonFields(t reflect.Type) map[string]reflect.Type {
-	fields := map[string]reflect.Type{}
-	if t.Kind() != reflect.Struct {
-		return fields
-	}
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case name == "" && f.Anonymous:
-			for n, ft := range jsonFields(element(f.Type)) {
-				fields[n] = ft
-			}
-		case name != "" && name != "-":
-			fields[name] = f.Type
-		}
-	}
-	return fields
 }
