@@ -1,0 +1,154 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
+)
+
+// gateway is a Gateway of a class that is served.
+type gateway struct {
+	name
+	object    *gwv1.Gateway
+	listeners []*listener // as in the spec
+	problem   *problem    // why nothing of it is served
+}
+
+// compileClasses reports on the GatewayClasses that are ours.
+func (c *compiler) compileClasses() {
+	for _, class := range c.snapshot.GatewayClasses {
+		if c.controls(class.Name) {
+			c.promise(subject{kind: "GatewayClass", object: class}, string(gwv1.GatewayClassConditionStatusAccepted),
+				string(gwv1.GatewayClassReasonAccepted),
+				"GatewayClass is accepted by "+string(class.Spec.ControllerName)+".",
+				c.badParameters(class))
+		}
+	}
+}
+
+// controls reports whether the class is one that this process serves.
+func (c *compiler) controls(class string) bool {
+	if slices.Contains(c.options.Classes, class) {
+		return true
+	}
+	found, ours := c.snapshot.Class(class)
+	return ours && (len(c.options.Controllers) == 0 || slices.Contains(c.options.Controllers, found.Controller))
+}
+
+// badParameters says why a class's parameters cannot be used: they are a
+// ConfigMap, which holds settings of the fleet, or nothing.
+func (c *compiler) badParameters(class *gwv1.GatewayClass) *problem {
+	ref := class.Spec.ParametersRef
+	if ref == nil {
+		return nil
+	}
+	target := name{string(deref(ref.Namespace, "")), ref.Name}
+	if ref.Group != "" || ref.Kind != "ConfigMap" || c.configMaps[target] == nil {
+		return problemf(string(gwv1.GatewayClassReasonInvalidParameters),
+			"parametersRef %s %s is not a ConfigMap that exists; create it or remove the reference", ref.Kind, target)
+	}
+	return nil
+}
+
+func (c *compiler) compileGateways() {
+	bad := map[string]*problem{}
+	for _, class := range c.snapshot.GatewayClasses {
+		bad[class.Name] = c.badParameters(class)
+	}
+	for _, o := range c.snapshot.Gateways {
+		class := string(o.Spec.GatewayClassName)
+		if !c.controls(class) {
+			continue
+		}
+		g := &gateway{name: nameOf(o), object: o, problem: bad[class]}
+		for i := range o.Spec.Listeners {
+			g.listeners = append(g.listeners, c.compileListener(g, &o.Spec.Listeners[i]))
+		}
+		markConflicts(g.listeners)
+		c.ours[g.name] = g
+	}
+}
+
+// serves reports whether a listener of g on the port is in the plan.
+func (g *gateway) serves(port int32) bool {
+	return slices.ContainsFunc(g.listeners, func(l *listener) bool { return l.port == port && l.programmed() })
+}
+
+// reportGateways reports on our Gateways and on each of their listeners.
+func (c *compiler) reportGateways() {
+	for _, g := range c.ours {
+		self := subject{kind: "Gateway", object: g.object}
+		var good, bad []string
+		for _, l := range g.listeners {
+			c.reportListener(self, l)
+			if l.programmed() {
+				good = append(good, l.name)
+			} else {
+				bad = append(bad, l.name)
+			}
+		}
+		c.reportGateway(self, g, good, bad)
+	}
+}
+
+func (c *compiler) reportGateway(self subject, g *gateway, good, bad []string) {
+	accepted, programmed := string(gwv1.GatewayConditionAccepted), string(gwv1.GatewayConditionProgrammed)
+	switch {
+	case g.problem != nil:
+		c.report(self, accepted, metav1.ConditionFalse, g.problem.reason, g.problem.message)
+		c.report(self, programmed, metav1.ConditionFalse, string(gwv1.GatewayReasonInvalid), "The Gateway is not accepted.")
+	case len(good) == 0:
+		why := fmt.Sprintf("No listener can serve: %s; see their conditions.", strings.Join(bad, ", "))
+		c.report(self, accepted, metav1.ConditionFalse, string(gwv1.GatewayReasonListenersNotValid), why)
+		c.report(self, programmed, metav1.ConditionFalse, string(gwv1.GatewayReasonInvalid), why)
+	case len(bad) > 0:
+		c.report(self, accepted, metav1.ConditionTrue, string(gwv1.GatewayReasonListenersNotValid),
+			fmt.Sprintf("Serving %s, but not %s; see their conditions.", strings.Join(good, ", "), strings.Join(bad, ", ")))
+		c.report(self, programmed, metav1.ConditionTrue, string(gwv1.GatewayReasonProgrammed), "Gateway is programmed and ready")
+	default:
+		c.report(self, accepted, metav1.ConditionTrue, string(gwv1.GatewayReasonAccepted), "Gateway configuration is valid")
+		c.report(self, programmed, metav1.ConditionTrue, string(gwv1.GatewayReasonProgrammed), "Gateway is programmed and ready")
+	}
+}
+
+// ports returns what is to be bound, with the listeners that share each port.
+func (c *compiler) ports() []plan.Port {
+	var out []plan.Port
+	for _, g := range c.ours {
+		byNumber := map[int32]*plan.Port{}
+		for _, l := range g.listeners {
+			if !l.programmed() {
+				continue
+			}
+			p := byNumber[l.port]
+			if p == nil {
+				p = &plan.Port{Gateway: g.String(), Number: l.port, TLS: l.tls}
+				byNumber[l.port] = p
+			}
+			p.Listeners = append(p.Listeners, l.plan())
+		}
+		for _, p := range byNumber {
+			slices.SortFunc(p.Listeners, func(a, b plan.Listener) int {
+				return cmp.Or(moreSpecific(a.Host, b.Host), cmp.Compare(a.Name, b.Name))
+			})
+			out = append(out, *p)
+		}
+	}
+	slices.SortFunc(out, func(a, b plan.Port) int {
+		return cmp.Or(cmp.Compare(a.Gateway, b.Gateway), cmp.Compare(a.Number, b.Number))
+	})
+	return out
+}
+
+// section is the part of s that has a name, such as a listener.
+func (s subject) section(name string) subject {
+	s.parent = source.Ref{SectionName: name}
+	return s
+}

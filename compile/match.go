@@ -1,0 +1,128 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strings"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// everything is the match of a rule that has none.
+var everything = plan.Match{Path: plan.PathMatch{Kind: plan.PathPrefix, Value: "/"}}
+
+// match translates one HTTPRouteMatch.
+func match(m *gwv1.HTTPRouteMatch) (plan.Match, error) {
+	out := everything
+	var err error
+	if m.Path != nil {
+		if out.Path, err = pathMatch(m.Path); err != nil {
+			return out, err
+		}
+	}
+	if m.Method != nil {
+		out.Method = string(*m.Method)
+	}
+	for _, h := range m.Headers {
+		v := plan.ValueMatch{Name: strings.ToLower(string(h.Name)), Value: h.Value}
+		if v.Regex, err = isRegex(h.Type, h.Value); err != nil {
+			return out, fmt.Errorf("header %s: %w", h.Name, err)
+		}
+		out.Headers = appendFirst(out.Headers, v)
+	}
+	for _, q := range m.QueryParams {
+		v := plan.ValueMatch{Name: string(q.Name), Value: q.Value}
+		if v.Regex, err = isRegex(q.Type, q.Value); err != nil {
+			return out, fmt.Errorf("query parameter %s: %w", q.Name, err)
+		}
+		out.Query = appendFirst(out.Query, v)
+	}
+	return out, nil
+}
+
+func pathMatch(p *gwv1.HTTPPathMatch) (plan.PathMatch, error) {
+	value := deref(p.Value, "/")
+	switch kind := deref(p.Type, gwv1.PathMatchPathPrefix); kind {
+	case gwv1.PathMatchRegularExpression:
+		if _, err := regexp.Compile(value); err != nil {
+			return plan.PathMatch{}, badRegex(value, err)
+		}
+		return plan.PathMatch{Kind: plan.PathRegex, Value: value}, nil
+	case gwv1.PathMatchExact, gwv1.PathMatchPathPrefix:
+		if !strings.HasPrefix(value, "/") {
+			return plan.PathMatch{}, fmt.Errorf("path %q does not start with /", value)
+		}
+		if kind == gwv1.PathMatchExact {
+			return plan.PathMatch{Kind: plan.PathExact, Value: value}, nil
+		}
+		return plan.PathMatch{Kind: plan.PathPrefix, Value: "/" + strings.Trim(value, "/")}, nil
+	default:
+		return plan.PathMatch{}, fmt.Errorf("path match type %q is not supported; use Exact, PathPrefix or RegularExpression", kind)
+	}
+}
+
+// isRegex reports whether a header or query match compares by expression, and
+// refuses expressions that RE2 does not take.
+func isRegex[T ~string](t *T, value string) (bool, error) {
+	switch kind := deref(t, "Exact"); kind {
+	case "Exact":
+		return false, nil
+	case "RegularExpression":
+		if _, err := regexp.Compile(value); err != nil {
+			return false, badRegex(value, err)
+		}
+		return true, nil
+	default:
+		return false, fmt.Errorf("match type %q is not supported; use Exact or RegularExpression", kind)
+	}
+}
+
+func badRegex(value string, err error) error {
+	return fmt.Errorf("regular expression %q is not valid RE2: %w", value, err)
+}
+
+// appendFirst adds v unless its name is there already: of several entries for
+// one name only the first counts (Gateway API, HTTPRouteMatch).
+func appendFirst(list []plan.ValueMatch, v plan.ValueMatch) []plan.ValueMatch {
+	for _, have := range list {
+		if have.Name == v.Name {
+			return list
+		}
+	}
+	return append(list, v)
+}
+
+// byPrecedence orders matches as Gateway API has it for HTTPRouteRules: exact
+// paths, then the longest prefix, a method, more headers, more query
+// parameters. What it leaves open is where regular expressions go: they come
+// between exact paths and prefixes, longest text first, since behind the
+// prefixes a catch-all would hide them all.
+func byPrecedence(a, b *plan.Match) int {
+	return cmp.Or(
+		pathRank(a.Path.Kind)-pathRank(b.Path.Kind),
+		len(b.Path.Value)-len(a.Path.Value),
+		methodRank(a)-methodRank(b),
+		len(b.Headers)-len(a.Headers),
+		len(b.Query)-len(a.Query),
+	)
+}
+
+func pathRank(k plan.PathKind) int {
+	switch k {
+	case plan.PathExact:
+		return 0
+	case plan.PathRegex:
+		return 1
+	}
+	return 2
+}
+
+func methodRank(m *plan.Match) int {
+	if m.Method != "" {
+		return 0
+	}
+	return 1
+}

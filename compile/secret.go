@@ -1,0 +1,108 @@
+package compile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"maps"
+	"slices"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// keep adds secret material to the plan and returns its name. A Secret that
+// is used as two kinds is there twice: the kind is part of all names but those
+// of key pairs. Items of one kind add up.
+func (c *compiler) keep(kind plan.SecretKind, object string, items map[string][]byte) string {
+	s := plan.Secret{Name: object, Kind: kind}
+	if kind != plan.SecretTLS {
+		s.Name += "/" + string(kind)
+	}
+	all := map[string][]byte{}
+	for _, item := range c.secrets[s.Name].Data {
+		all[item.Key] = item.Value
+	}
+	maps.Copy(all, items)
+	sum := sha256.New()
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		s.Data = append(s.Data, plan.Item{Key: key, Value: all[key]})
+		for _, part := range [][]byte{[]byte(s.Name), []byte(key), all[key]} {
+			digest := sha256.Sum256(part)
+			sum.Write(digest[:])
+		}
+	}
+	s.Digest = hex.EncodeToString(sum.Sum(nil)[:8])
+	c.secrets[s.Name] = s
+	return s.Name
+}
+
+func (c *compiler) planSecrets() []plan.Secret {
+	return slices.SortedFunc(maps.Values(c.secrets), func(a, b plan.Secret) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// certificate resolves a reference to a key pair, returning its name in the plan.
+func (c *compiler) certificate(from referrer, ref gwv1.SecretObjectReference) (string, *problem) {
+	const invalid = string(gwv1.ListenerReasonInvalidCertificateRef)
+	target := name{string(deref(ref.Namespace, gwv1.Namespace(from.namespace))), string(ref.Name)}
+	if deref(ref.Group, "") != "" || deref(ref.Kind, "Secret") != "Secret" {
+		return "", problemf(invalid, "A certificate cannot be read from %s %s; name a Secret.", deref(ref.Kind, ""), target)
+	}
+	if !c.granted(from, referent{"", []string{"Secret"}, target.ns, target.name}) {
+		return "", problemf(string(gwv1.ListenerReasonRefNotPermitted),
+			"Secret %s is in another namespace, and no ReferenceGrant there lets %s in %s use it.", target, from.kind, from.namespace)
+	}
+	secret := c.index.secrets[target]
+	if secret == nil {
+		return "", problemf(invalid, "Secret %s not found; create it.", target)
+	}
+	crt, key := secret.Data["tls.crt"], secret.Data["tls.key"]
+	if _, err := tls.X509KeyPair(crt, key); err != nil {
+		return "", problemf(invalid, "Secret %s holds no usable key pair in tls.crt and tls.key: %v.", target, err)
+	}
+	return c.keep(plan.SecretTLS, "secret/"+target.String(), map[string][]byte{"tls.crt": crt, "tls.key": key}), nil
+}
+
+// bundle resolves a reference to certificates that are trusted: ca.crt of a
+// ConfigMap or Secret, or a Secret's tls.crt (acceptance gateway 88).
+func (c *compiler) bundle(from referrer, ref gwv1.ObjectReference) (string, *problem) {
+	const invalid = "InvalidCACertificateRef"
+	target := name{string(deref(ref.Namespace, gwv1.Namespace(from.namespace))), string(ref.Name)}
+	kind := string(ref.Kind)
+	if ref.Group != "" || (kind != "Secret" && kind != "ConfigMap") {
+		return "", problemf(invalid, "A CA bundle cannot be read from %s %s; name a ConfigMap or a Secret.", kind, target)
+	}
+	if !c.granted(from, referent{"", []string{kind}, target.ns, target.name}) {
+		return "", problemf("RefNotPermitted",
+			"%s %s is in another namespace, and no ReferenceGrant there lets %s in %s use it.", kind, target, from.kind, from.namespace)
+	}
+	pem, object, found := c.bundleBytes(kind, target)
+	if !found {
+		return "", problemf(invalid, "%s %s not found; create it.", kind, target)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return "", problemf(invalid, "%s %s holds no certificate in ca.crt.", kind, target)
+	}
+	return c.keep(plan.SecretCA, object, map[string][]byte{"ca.crt": pem}), nil
+}
+
+func (c *compiler) bundleBytes(kind string, target name) (pem []byte, object string, found bool) {
+	if kind == "ConfigMap" {
+		m := c.configMaps[target]
+		if m == nil {
+			return nil, "", false
+		}
+		return []byte(m.Data["ca.crt"]), "configmap/" + target.String(), true
+	}
+	s := c.index.secrets[target]
+	if s == nil {
+		return nil, "", false
+	}
+	if pem = s.Data["ca.crt"]; len(pem) == 0 {
+		pem = s.Data["tls.crt"]
+	}
+	return pem, "secret/" + target.String(), true
+}
