@@ -15,7 +15,7 @@ const callOverhead = 3
 type caller struct {
 	*rand.Rand
 	cfg    *Config
-	values int // what is left of maxValues for the present call
+	values int // what is left of maxValues
 }
 
 // calls draws the calls of a reply. None means that the reply is a text.
@@ -38,7 +38,6 @@ func (g *caller) calls(tools []tool, choice toolChoice) []call {
 }
 
 func (g *caller) call(t *tool, index int) call {
-	g.values = maxValues
 	arguments, err := json.Marshal(g.object(t.Function.Parameters, g.cfg.ToolCallNotRequiredParamProbability))
 	if err != nil {
 		panic("BUG: made-up arguments are not JSON: " + err.Error())
@@ -91,7 +90,7 @@ func (g *caller) value(s *schema) any {
 	return nil
 }
 
-// array draws as many items as the schema, else the flags, allow, and stops early when the call has become too large.
+// array draws as many items as the schema, else the flags, allow, and stops early when the reply has become too large.
 func (g *caller) array(s *schema) []any {
 	least, most := g.cfg.MinToolCallArrayParamLength, g.cfg.MaxToolCallArrayParamLength
 	if s.MinItems != nil {

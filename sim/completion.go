@@ -115,7 +115,7 @@ func (k *rank) accept(rng *rand.Rand, q *request, prompt string) (*completion, *
 
 // compose makes the reply to a chat: tool calls or a text.
 func (c *completion) compose(cfg *Config, q *chatRequest) {
-	g := caller{Rand: c.rand, cfg: cfg}
+	g := caller{Rand: c.rand, cfg: cfg, values: maxValues}
 	if calls := g.calls(q.Tools, q.ToolChoice); len(calls) > 0 {
 		for _, call := range calls {
 			c.tokens += callOverhead + len(call.Function.TokenizedArguments)

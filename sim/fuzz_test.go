@@ -13,7 +13,7 @@ func FuzzChat(f *testing.F) {
 	f.Add(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"stream":true,"logprobs":true,"top_logprobs":-1}`)
 	f.Add(toolBody(`,"tool_choice":"required"`))
 	f.Add(`{"model":"m","max_tokens":-1,"tool_choice":null,"tools":[{}]}`)
-	f.Add(`{"model":"m","tools":[{"function":{"name":"f","description":"","parameters":{"type":"array","items":{"type":"array","items":{"type":"string"},"minItems":4096},"minItems":4096}}}],"tool_choice":"required"}`)
+	f.Add(`{"model":"m","tools":[{"function":{"name":"f","description":"","parameters":{"type":"object","required":["p"],"properties":{"p":{"type":"array","items":{"type":"array","items":{"type":"string"},"minItems":4096},"minItems":4096}}}}}],"tool_choice":"required","stream":true}`)
 	f.Add(`[`)
 	h := start(f)
 	f.Fuzz(func(t *testing.T, body string) {

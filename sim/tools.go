@@ -10,7 +10,7 @@ import (
 // Bounds of what a client may make the simulator generate.
 const (
 	maxDepth  = 16   // levels of a parameter schema
-	maxValues = 4096 // values in the arguments of one call
+	maxValues = 4096 // values in the arguments of all calls of a reply
 )
 
 type tool struct {
@@ -51,6 +51,8 @@ func (t *tool) check() error {
 		return fmt.Errorf("function %q has no description", f.Name)
 	case f.Parameters == nil:
 		return fmt.Errorf("function %q has no parameters", f.Name)
+	case f.Parameters.Type != "object":
+		return fmt.Errorf("the parameters of function %q are not of type object", f.Name)
 	}
 	if err := t.Function.Parameters.check("parameters", maxDepth); err != nil {
 		return fmt.Errorf("function %q: %w", t.Function.Name, err)

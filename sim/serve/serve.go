@@ -1,4 +1,5 @@
-// Package serve runs the listeners of the simulators: HTTP/1.1 and HTTP/2, plain or over TLS, drained at the end.
+// Package serve runs the listeners of the simulators: HTTP/1.1 and HTTP/2, plain (with prior knowledge) or over TLS, drained
+// at the end. It knows nothing of what they serve.
 package serve
 
 import (
@@ -28,9 +29,13 @@ type Site struct {
 // Run serves all sites, over TLS unless config is nil, until ctx ends. Then it lets open requests finish for up to ten
 // seconds and cuts the rest off. It returns nil after such an end, else what broke a listener, and closes all listeners.
 func Run(ctx context.Context, config *tls.Config, sites ...Site) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, site := range sites {
-		server := &http.Server{Handler: site.Handler, ReadHeaderTimeout: headerTimeout, TLSConfig: config}
+		server := &http.Server{Handler: site.Handler, ReadHeaderTimeout: headerTimeout, TLSConfig: config, Protocols: protocols}
 		group.Go(func() error {
 			err := listen(server, site.Listener)
 			if errors.Is(err, http.ErrServerClosed) {
