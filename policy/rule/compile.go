@@ -17,8 +17,14 @@ type Error struct {
 	Why    string
 }
 
+// empty is what is wrong with no text at all.
+const empty = "is empty"
+
 // Error implements error.
 func (e *Error) Error() string {
+	if e.Expr == "" && e.Why != empty {
+		return e.Why
+	}
 	if e.Line == 0 {
 		return fmt.Sprintf("%q: %s", brief(e.Expr), e.Why)
 	}
@@ -53,7 +59,7 @@ func compile(expr string) (*Program, *cel.Type, error) {
 		return nil, nil, &Error{Expr: expr, Why: fmt.Sprintf("is longer than %d bytes", maxSource)}
 	}
 	if strings.TrimSpace(expr) == "" {
-		return nil, nil, &Error{Expr: expr, Why: "is empty"}
+		return nil, nil, &Error{Expr: expr, Why: empty}
 	}
 	env, err := environment()
 	if err != nil {

@@ -44,6 +44,9 @@ func newSelector(source string) (*selector, error) {
 		s.then = append(s.then, st)
 	}
 	names, remainder := plainNames(head)
+	if remainder != "" && strings.IndexByte("!.|{[", remainder[0]) >= 0 {
+		names = nil // these mean something else at the beginning of a path
+	}
 	for n := len(names); n > 0; n-- {
 		if get := getters[strings.Join(names[:n], ".")]; get != nil {
 			s.get, s.names, s.path = get, names[n:], remainder
@@ -134,7 +137,7 @@ func query(v any, found bool, path string) (any, error) {
 			return nil, err
 		}
 	}
-	return native(gjson.GetBytes(text, path)), nil
+	return native(gjson.Get(string(text), path)), nil // GetBytes skips modifiers on nothing
 }
 
 // follow walks names down through objects.
