@@ -40,6 +40,9 @@ type input struct {
 // gather reads everything the options name, in their order.
 func (s *Source) gather(ctx context.Context) *input {
 	in := &input{left: maxTotal, seen: map[string]bool{}}
+	if s.opts.FS != nil {
+		in.embedded(ctx, s.opts.FS)
+	}
 	for _, path := range s.opts.Paths {
 		switch info, err := os.Stat(path); {
 		case ctx.Err() != nil:

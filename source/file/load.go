@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -20,6 +21,9 @@ type Options struct {
 	Paths []string
 	// Kustomize are directories that hold a kustomization.
 	Kustomize []string
+	// FS holds manifests that are part of the program; all of them are read.
+	// nil has none.
+	FS fs.FS
 	// Stdin is read where Paths has "-"; a watching Source reads it once.
 	Stdin io.Reader
 
