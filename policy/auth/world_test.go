@@ -40,6 +40,7 @@ type world struct {
 	away    error           // the cluster cannot be reached
 	allowed map[string]bool // "group namespace/name" that may post
 	revoked map[string]bool // by jti
+	expires time.Time       // of all tokens; zero = never
 	epoch   uint64
 	tier    func(r *http.Request, groups []string) *http.Response
 
@@ -94,7 +95,7 @@ func (w *world) Review(_ context.Context, token string, audiences []string) (ide
 	if !ok || !strings.Contains(strings.Join(audiences, " "), want) {
 		return ident.Review{Error: "no such token, or another audience: " + token}, nil
 	}
-	r.Authenticated, r.Audiences = true, []string{want}
+	r.Authenticated, r.Audiences, r.Expires = true, []string{want}, w.expires
 	return r, nil
 }
 
