@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -117,12 +118,21 @@ func (s *Source) checkSchema(ctx context.Context, o object, k *kind, key source.
 		ps = append(ps, o.unknown(key, unknown, def.fields(parent(unknown))))
 	}
 	if ps != nil {
-		return ps // what is missing now may be what was misspelt
+		return inOrder(ps) // what is missing now may be what was misspelt
 	}
 	def.fill(o.value)
 	for _, e := range def.check(ctx, o.value) {
 		ps = append(ps, o.refusal(key, e))
 	}
+	return inOrder(ps)
+}
+
+// inOrder sorts the problems of one object the way they stand in the file;
+// the validators find them in the random order of maps.
+func inOrder(ps source.Problems) source.Problems {
+	slices.SortFunc(ps, func(a, b source.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Why, b.Why))
+	})
 	return ps
 }
 
