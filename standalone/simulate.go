@@ -39,11 +39,6 @@ type simulator struct {
 	stop context.CancelFunc
 }
 
-// server is what both simulators are.
-type server interface {
-	Serve(ctx context.Context, listeners ...net.Listener) error
-}
-
 // load starts, restarts and stops simulators so that they are those of snap.
 func (s *simulators) load(ctx context.Context, snap *source.Snapshot) error {
 	if s.running == nil {
@@ -77,7 +72,7 @@ func (s *simulators) load(ctx context.Context, snap *source.Snapshot) error {
 }
 
 func (s *simulators) start(ctx context.Context, name, image string, args, keys []string) error {
-	srv, err := newSimulator(image, args)
+	serve, err := newSimulator(image, args)
 	if err != nil {
 		return err
 	}
@@ -86,7 +81,7 @@ func (s *simulators) start(ctx context.Context, name, image string, args, keys [
 		l := proxy.NewMemory(key)
 		s.services.set(key, l)
 		go func() {
-			if err := srv.Serve(run, l); err != nil && run.Err() == nil {
+			if err := serve(run, l); err != nil && run.Err() == nil {
 				s.log.Error("a simulator stopped", "deployment", name, "service", key, "error", err)
 			}
 		}()
@@ -105,19 +100,28 @@ func (s *simulators) end(name string) {
 	delete(s.running, name)
 }
 
-func newSimulator(image string, args []string) (server, error) {
+// newSimulator returns what serves a simulator of the image on a listener.
+func newSimulator(image string, args []string) (serve func(context.Context, net.Listener) error, err error) {
 	if image == simProviderImage {
 		c, err := simprovider.Parse(args)
 		if err != nil {
 			return nil, err
 		}
-		return simprovider.New(c)
+		s, err := simprovider.New(c)
+		if err != nil {
+			return nil, err
+		}
+		return s.Serve, nil
 	}
 	c, err := sim.Parse(args)
 	if err != nil {
 		return nil, err
 	}
-	return sim.New(c)
+	s, err := sim.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, l net.Listener) error { return s.Serve(ctx, l) }, nil
 }
 
 // simulatorOf reports whether a Deployment runs a simulator's image, and with

@@ -29,6 +29,9 @@ import (
 	"github.com/egret-gateway/egret/telemetry"
 )
 
+// usersInterval is how often the users file is looked at.
+const usersInterval = 2 * time.Second
+
 // Options of a System.
 type Options struct {
 	Files file.Options // what to serve
@@ -178,7 +181,7 @@ func (s *System) Run(ctx context.Context, started func(*System)) error {
 	go func() { written <- s.writer.Run(writing) }()
 
 	group, run := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.users.Run(run) })
+	group.Go(func() error { return s.users.Run(run, usersInterval) })
 	group.Go(func() error { return s.serveMaaS(run) })
 	if s.o.Admin != "" {
 		if err := s.admin.Listen(s.o.Admin); err != nil {
