@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -238,24 +239,16 @@ func (s *scanner) number() bool {
 	return true
 }
 
-// string steps over the string that begins at s.at. Eight bytes are looked at in one go while none of them is a quote, a
-// backslash or a control character.
+// string steps over the string that begins at s.at, eight bytes in one go where there are that many.
 func (s *scanner) string() bool {
 	s.escapes = 0
 	b, i := s.b, s.at+1
 	for {
-		for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:])) {
-			i += 8
-		}
-		for ; i < len(b) && b[i] != '"' && b[i] != '\\'; i++ {
-			if b[i] < ' ' {
-				return false
-			}
-		}
-		if i >= len(b) {
+		i += special(b[i:])
+		switch {
+		case i >= len(b) || b[i] < ' ':
 			return false
-		}
-		if b[i] == '"' {
+		case b[i] == '"':
 			s.at = i + 1
 			return true
 		}
@@ -268,11 +261,22 @@ func (s *scanner) string() bool {
 	}
 }
 
-// plain reports whether none of eight bytes is below 0x20, a quote or a backslash.
-func plain(w uint64) bool {
+// special returns the place of the first byte of b that is below 0x20, a quote or a backslash; len(b) when there is none. In a
+// word of eight bytes each of those gets its highest bit set; the arithmetic may carry into bytes above it, never below.
+func special(b []byte) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	quote, slash := w^ones*'"', w^ones*'\\'
-	return ((w-ones*' ')&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs == 0
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		marks := ((w-ones*' ')&^w | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+		if marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+	}
+	for ; i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\'; i++ {
+	}
+	return i
 }
 
 // escape measures the escape sequence at the start of b: its length, 0 when it is none, and that of what it stands for.
