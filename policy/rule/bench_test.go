@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // sample is a request as the quickstart's gateway sees it.
@@ -55,4 +57,48 @@ func BenchmarkHeader(b *testing.B) {
 
 func BenchmarkTracked(b *testing.B) {
 	benchmarkTrue(b, `auth.identity.user.groups.exists(g, g == "system:authenticated")`)
+}
+
+// quickstart are the expressions that the quickstart's policies compile.
+var quickstart = []string{
+	`auth.identity.user.username.split(":")[3]`,
+	`{"groups": auth.identity.user.groups}`,
+	`auth.identity.user.username`,
+	`auth.identity.user.groups`,
+	`request.path.split("/")[1]`,
+	`request.path.split("/")[2]`,
+	`auth.metadata.matchedTier.tier`,
+	`auth.identity.user.username.split(":")[2].split("-tier-")[1]`,
+	`auth.identity.tier == "free" && !request.path.endsWith("/v1/models")`,
+	`auth.identity.tier == "premium" && !request.path.endsWith("/v1/models")`,
+	`auth.identity.tier == "enterprise" && !request.path.endsWith("/v1/models")`,
+	`auth.identity.userid`,
+	`auth.identity.userid`,
+	`auth.identity.userid`,
+	`responseBodyJSON("/usage/total_tokens")`,
+}
+
+func BenchmarkCompileQuickstart(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, expr := range quickstart {
+			if _, err := Compile(expr); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func BenchmarkSelector(b *testing.B) {
+	v, err := NewValue(plan.Value{Selector: "auth.identity.user.username"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := sample()
+	b.ReportAllocs()
+	for b.Loop() {
+		if s, err := v.Text(in); s == "" || err != nil {
+			b.Fatal(s, err)
+		}
+	}
 }

@@ -48,15 +48,27 @@ func rename(name string) cel.MacroFactory {
 
 // replace replaces the first n occurrences, all without n or when it is negative.
 func replace(args ...ref.Val) ref.Val {
-	s, old, with := string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String))
-	n := strings.Count(s, old)
-	if len(args) == 4 && args[3].(types.Int) >= 0 {
-		n = int(min(int64(n), int64(args[3].(types.Int))))
+	n := types.Int(-1)
+	if len(args) == 4 {
+		n = args[3].(types.Int)
 	}
-	if len(s)+n*max(0, len(with)-len(old)) > maxString {
+	s, ok := replaced(string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String)), int(n))
+	if !ok {
 		return types.NewErr("replace would make more than %d bytes", maxString)
 	}
-	return types.String(strings.Replace(s, old, with, n))
+	return types.String(s)
+}
+
+// replaced is strings.Replace, unless the result would be too long.
+func replaced(s, old, with string, n int) (string, bool) {
+	times := strings.Count(s, old)
+	if n >= 0 {
+		times = min(times, n)
+	}
+	if len(with) > len(old) && len(s)+times*(len(with)-len(old)) > maxString {
+		return "", false
+	}
+	return strings.Replace(s, old, with, n), true
 }
 
 // join strings a list together.

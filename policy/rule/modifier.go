@@ -128,7 +128,8 @@ func newExtract(arg string) (modifier, error) {
 	}, nil
 }
 
-// newReplace makes @replace:{"old":"a","new":"b"}, for all occurrences.
+// newReplace makes @replace:{"old":"a","new":"b"}, for all occurrences; nil
+// when that gets too long.
 func newReplace(arg string) (modifier, error) {
 	var o struct {
 		Old string `json:"old"`
@@ -137,7 +138,12 @@ func newReplace(arg string) (modifier, error) {
 	if err := options("@replace", arg, &o); err != nil {
 		return nil, err
 	}
-	return func(v any) any { return strings.ReplaceAll(Text(v), o.Old, o.New) }, nil
+	return func(v any) any {
+		if s, ok := replaced(Text(v), o.Old, o.New, -1); ok {
+			return s
+		}
+		return nil
+	}, nil
 }
 
 // newBase64 makes @base64:encode and @base64:decode. What cannot be decoded is

@@ -29,8 +29,8 @@ type stage struct {
 // newSelector compiles a path. The error is an *Error.
 func newSelector(source string) (*selector, error) {
 	s := &selector{source: source}
-	if len(source) > maxSource {
-		return nil, &Error{Expr: source, Why: fmt.Sprintf("is longer than %d bytes", maxSource)}
+	if why := excess(source); why != "" {
+		return nil, &Error{Expr: source, Why: why}
 	}
 	head, rest := cut(source)
 	for rest != "" {
@@ -55,6 +55,33 @@ func newSelector(source string) (*selector, error) {
 	}
 	s.path = head
 	return s, nil
+}
+
+// Bounds of a selector. A chain of @tostr doubles what it escapes, and lists of
+// paths in lists of paths multiply.
+const (
+	maxSelector  = 1 << 10 // bytes
+	maxModifiers = 4
+	maxMultipath = 1
+)
+
+// excess says which bound a selector breaks, "" for none.
+func excess(source string) string {
+	multipaths := 0
+	for i := range len(source) {
+		if (source[i] == '[' || source[i] == '{') && (i == 0 || source[i-1] != ':') {
+			multipaths++
+		}
+	}
+	switch {
+	case len(source) > maxSelector:
+		return fmt.Sprintf("is longer than %d bytes", maxSelector)
+	case strings.Count(source, "@") > maxModifiers:
+		return fmt.Sprintf("has more than %d modifiers", maxModifiers)
+	case multipaths > maxMultipath:
+		return fmt.Sprintf("has more than %d list of paths", maxMultipath)
+	}
+	return ""
 }
 
 // plainNames splits off the leading names that mean themselves in gjson. A

@@ -1,6 +1,9 @@
 package rule
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // template is text with selectors in braces: {auth.identity.user}:{request.path}.
 type template struct {
@@ -10,6 +13,9 @@ type template struct {
 
 // newSelected compiles a selector, or a template when it holds placeholders.
 func newSelected(source string) (*Value, error) {
+	if len(source) > maxSource {
+		return nil, &Error{Expr: source, Why: fmt.Sprintf("is longer than %d bytes", maxSource)}
+	}
 	t := &template{}
 	for rest := source; ; {
 		open := placeholder(rest)

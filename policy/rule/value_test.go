@@ -72,6 +72,7 @@ func TestSelector(t *testing.T) {
 	f(`request.method.@base64:decode`, "<\xe4\x93")
 	f(`request.path.@base64:decode`, nil)
 	f(`auth.identity.nope.@case:upper`, nil)
+	f(`auth.[identity.tier,identity.nope,identity.userid]`, []any{"free", "alice-1"})
 }
 
 func TestTemplate(t *testing.T) {
@@ -129,6 +130,8 @@ func TestValueRefused(t *testing.T) {
 	f(plan.Value{Selector: `a.@case:title`}, `"a.@case:title": @case takes upper or lower, not "title"`)
 	f(plan.Value{Selector: `a.@extract:{"pos":-1}`}, `"a.@extract:{\"pos\":-1}": @extract: pos is -1, must not be negative`)
 	f(plan.Value{Selector: `a.@base64`}, `"a.@base64": @base64 takes encode or decode, not ""`)
+	f(plan.Value{Selector: `a.@tostr.@tostr.@tostr.@tostr.@tostr`}, `"a.@tostr.@tostr.@tostr.@tostr.@tostr": has more than 4 modifiers`)
+	f(plan.Value{Selector: `[auth,auth].[0,0]`}, `"[auth,auth].[0,0]": has more than 1 list of paths`)
 	f(plan.Value{Expression: `nope`}, `"nope": column 1: undeclared reference to 'nope'`)
 }
 
