@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -117,6 +118,9 @@ func (p *Prober) once(ctx context.Context, address, token, name string) (list []
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(address, "/")+"/v1/models", nil)
 	if err != nil {
 		return nil, true, err
+	}
+	if scheme := req.URL.Scheme; scheme != "http" && scheme != "https" {
+		return nil, true, errors.New("its address is neither http nor https")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := p.send(req)

@@ -3,7 +3,6 @@ package maas
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -43,9 +42,6 @@ type Prober struct {
 }
 
 func (p *Prober) send(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
-		return nil, fmt.Errorf("its address %q is neither http nor https", req.URL.Redacted())
-	}
 	client := http.Client{
 		Transport:     p.transport(req.URL),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
