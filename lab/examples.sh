@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# egret check on everything installable and on every example. The certificate
+# that a platform brings along stands in lab/testdata.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${1:-bin/egret}
+echo "check manifests"
+"$bin" check --quiet -k manifests/maas -f manifests/common -f manifests/openshift -f lab/testdata/gateway-certificate.yaml
+for dir in examples/*/; do
+  echo "check $dir"
+  "$bin" check --quiet -f "$dir"
+done
