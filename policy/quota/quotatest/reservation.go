@@ -81,6 +81,13 @@ func idempotent(b *bench) {
 
 func zeroTicket(b *bench) {
 	b.settle(quota.Ticket{}, 20)
-	b.settle(quota.Ticket{Buckets: []quota.Bucket{checked("k")}}, 20)
 	b.used(checked("k"), 0, time.Minute)
+}
+
+func byHand(b *bench) {
+	taken := called("calls", 5, time.Minute)
+	b.settle(quota.Ticket{Buckets: []quota.Bucket{checked("c"), reserved("r", 50), taken}, Taken: b.now()}, 20)
+	b.used(checked("c"), 20, time.Minute)
+	b.used(checked("r"), 20, time.Minute)
+	b.used(taken, 0, time.Minute)
 }

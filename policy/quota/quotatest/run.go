@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		{"a reservation of a window that ended is charged to the next", rolledSettle},
 		{"settling twice charges once", idempotent},
 		{"the zero ticket settles nothing", zeroTicket},
+		{"what passed while the counters were away is charged when it is settled", byHand},
 		{"amounts stop at the largest number", overflow},
 		{"a long history agrees with a simple model", history},
 		{"concurrent calls add up to the token", sums},
