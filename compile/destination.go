@@ -176,7 +176,7 @@ func (b *backend) extend(d *v0alpha0.XBackendDestination) {
 		var config struct{ FailOpen bool }
 		if e.RawConfig == nil || json.Unmarshal(e.RawConfig.Raw, &config) != nil || !config.FailOpen {
 			p.message += ", so the backend refuses its traffic"
-			b.fail(500, p.message)
+			b.unable(500, reasonInvalid, "%s", p.message)
 		}
 		b.degraded = append(b.degraded, p)
 	}

@@ -52,7 +52,7 @@ func (c *compiler) badParameters(class *gwv1.GatewayClass) *problem {
 	target := name{string(deref(ref.Namespace, "")), ref.Name}
 	if ref.Group != "" || ref.Kind != "ConfigMap" || c.configMaps[target] == nil {
 		return problemf(string(gwv1.GatewayClassReasonInvalidParameters),
-			"parametersRef %s %s is not a ConfigMap that exists; create it or remove the reference", ref.Kind, target)
+			"parametersRef %s %s is not a ConfigMap that exists; create it or remove the reference", ref.Kind, ref.Name)
 	}
 	return nil
 }

@@ -62,6 +62,9 @@ func setOf[O metav1.Object, T any](c *compiler, kind string, objects []O,
 		default:
 			compile(p, o)
 			s.at[t] = p
+			if p.broken != nil && p.broken.reason == reasonInvalid {
+				p.refused = p.broken // and yet it refuses what it was to guard
+			}
 		}
 		s.all = append(s.all, p)
 	}
@@ -69,38 +72,27 @@ func setOf[O metav1.Object, T any](c *compiler, kind string, objects []O,
 }
 
 // judgeTarget reports whether a policy with that target is ours to judge, and
-// why it has to be refused.
+// why it has to be refused. What exists but is not ours is left to others.
 func (c *compiler) judgeTarget(group string, t target) (refused *problem, ours bool) {
-	missing := func(what string) (*problem, bool) {
-		return problemf(reasonTargetNotFound, "%s %s not found%s.", t.kind, t.name, what), true
-	}
+	var parts []string
 	switch {
-	case group == gwv1.GroupName && t.kind == "Gateway":
-		g := c.ours[t.name]
-		if g == nil {
-			if c.index.gateways[t.name] == nil {
-				return missing("")
-			}
-			return nil, false
+	case group == gwv1.GroupName && t.kind == "Gateway" && c.ours[t.name] != nil:
+		for _, l := range c.ours[t.name].listeners {
+			parts = append(parts, l.name)
 		}
-		if t.section != "" && !slices.ContainsFunc(g.listeners, func(l *listener) bool { return l.name == t.section }) {
-			return missing(", that is, its listener " + t.section)
+	case group == gwv1.GroupName && t.kind == "HTTPRoute" && c.routeOf[t.name] != nil:
+		for _, u := range c.routeOf[t.name].rules {
+			parts = append(parts, u.plan.Label)
 		}
-		return nil, true
-	case group == gwv1.GroupName && t.kind == "HTTPRoute":
-		r := c.routeOf[t.name]
-		if r == nil {
-			if c.index.routes[t.name] == nil {
-				return missing("")
-			}
-			return nil, false
-		}
-		if t.section != "" && !slices.ContainsFunc(r.rules, func(u *rule) bool { return u.plan.Label == t.section }) {
-			return missing(", that is, its rule " + t.section)
-		}
-		return nil, true
+	default:
+		missing := group == gwv1.GroupName &&
+			(t.kind == "Gateway" && c.index.gateways[t.name] == nil || t.kind == "HTTPRoute" && c.index.routes[t.name] == nil)
+		return problemf(reasonTargetNotFound, "%s %s not found.", t.kind, t.name), missing
 	}
-	return nil, false // GRPCRoutes are nothing that is served here
+	if t.section != "" && !slices.Contains(parts, t.section) {
+		return problemf(reasonTargetNotFound, "%s %s has no section %s.", t.kind, t.name, t.section), true
+	}
+	return nil, true
 }
 
 // chain returns the policies on the way to a rule.
@@ -212,7 +204,7 @@ func (p *policy[T]) unenforced() *problem {
 func (p *policy[T]) enforcement() string {
 	out := p.kind + " has been successfully enforced"
 	if p.won < p.paths {
-		out = fmt.Sprintf("%s has been partially enforced; %s counts elsewhere", p.kind, strings.Join(slices.Sorted(maps.Keys(p.winners)), ", "))
+		out = fmt.Sprintf("%s has been partially enforced; elsewhere it is overridden by %s", p.kind, strings.Join(slices.Sorted(maps.Keys(p.winners)), ", "))
 	}
 	if len(p.left) > 0 {
 		out += "; not supported and left out: " + brief(p.left)

@@ -25,13 +25,16 @@ type ruleMatch struct {
 	index int
 }
 
+// defaultTimeouts are those of a rule that names none.
+var defaultTimeouts = plan.Timeouts{Request: plan.DefaultRequestTimeout, Idle: plan.DefaultIdleTimeout}
+
 func (c *compiler) compileRule(r *route, i int) *rule {
 	spec := &r.object.Spec.Rules[i]
 	u := &rule{plan: plan.Rule{
 		Name:     fmt.Sprintf("%s/%d", r.name, i),
 		Route:    r.name.String(),
 		Label:    string(deref(spec.Name, "")),
-		Timeouts: plan.Timeouts{Request: plan.DefaultRequestTimeout, Idle: plan.DefaultIdleTimeout},
+		Timeouts: defaultTimeouts,
 	}}
 	u.compileMatches(spec)
 	if p := u.compileFilters(spec); p != nil {
@@ -56,7 +59,7 @@ func (u *rule) refuse(p *problem) {
 		u.problem = p
 	}
 	u.plan = plan.Rule{
-		Name: u.plan.Name, Route: u.plan.Route, Label: u.plan.Label, Timeouts: u.plan.Timeouts,
+		Name: u.plan.Name, Route: u.plan.Route, Label: u.plan.Label, Timeouts: defaultTimeouts,
 		Fault: &plan.Fault{Status: 500, Reason: p.message},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -15,11 +16,11 @@ import (
 )
 
 // keep adds secret material to the plan and returns its name. A Secret that
-// is used as two kinds is there twice: the kind is part of all names but those
-// of key pairs. Items of one kind add up.
+// is used as two kinds is there twice, so whatever is no key pair has its kind
+// behind the name. Items of one kind add up.
 func (c *compiler) keep(kind plan.SecretKind, object string, items map[string][]byte) string {
 	s := plan.Secret{Name: object, Kind: kind}
-	if kind != plan.SecretTLS {
+	if kind != plan.SecretTLS && strings.HasPrefix(object, "secret/") {
 		s.Name += "/" + string(kind)
 	}
 	all := map[string][]byte{}
