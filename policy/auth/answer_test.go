@@ -81,6 +81,8 @@ func TestAnswers(t *testing.T) {
 			"X-Ext-Auth-Reason", `{"keys":"credential not found","tokens":"not authenticated"}`), ""})
 	f("a rule whose name has quotes and line ends", plan.Auth{Authentication: []plan.Authentication{review("a\"b\r\nX: y")}}, bare,
 		answer{401, headers("WWW-Authenticate", `Bearer realm="a\"b  X: y"`, "X-Ext-Auth-Reason", "credential not found"), ""})
+	f("an API key that nobody holds", plan.Auth{Authentication: []plan.Authentication{apiKey("keys")}}, request("GET", "/", "X-Api-Key", "k"),
+		answer{401, headers("WWW-Authenticate", `X-Api-Key realm="keys"`, "X-Ext-Auth-Reason", "not authenticated"), ""})
 	f("no rule applies", plan.Auth{Authentication: []plan.Authentication{
 		{Step: plan.Step{Name: "posts", When: []plan.Pattern{{Predicate: `request.method == "POST"`}}}, Anonymous: true}}}, bare,
 		answer{401, headers("X-Ext-Auth-Reason", "not authenticated"), ""})
@@ -91,6 +93,12 @@ func TestAnswers(t *testing.T) {
 	path := plan.Authorization{Step: named("p"), Access: &plan.AccessReview{User: static(`"nobody"`)}}
 	f("an access review that denies", plan.Auth{Authorization: []plan.Authorization{path}}, bare,
 		answer{403, headers("X-Ext-Auth-Reason", "not authorized: no rule of nobody allows it"), ""})
+	mute := plan.Authorization{Step: named("p"), Access: &plan.AccessReview{User: static(`"mute"`)}}
+	f("an access review that gives no reason", plan.Auth{Authorization: []plan.Authorization{mute}}, bare,
+		answer{403, headers("X-Ext-Auth-Reason", "not authorized: unknown reason"), ""})
+	f("an access review about nobody", plan.Auth{Authorization: []plan.Authorization{
+		{Step: named("p"), Access: &plan.AccessReview{User: selector("auth.identity.none")}}}}, bare,
+		answer{403, headers("X-Ext-Auth-Reason", "not authorized: unknown reason"), ""})
 
 	custom := &plan.Denial{
 		Code: 302, Message: expression(`"hello " + request.method`), Body: static(`{"error":"please sign in"}`),

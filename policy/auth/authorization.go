@@ -48,9 +48,7 @@ func newAuthorization(p *Pipeline, a *plan.Authorization) (*authorization, error
 	return out, nil
 }
 
-// authorize runs all checks; the first that does not pass denies. A check that
-// cannot be evaluated, its conditions included, does not pass (acceptance maas
-// 91); one whose authorizer is out of reach answers 500.
+// authorize runs all checks; the first that does not pass denies.
 func (p *Pipeline) authorize(ctx context.Context, in *rule.Input) *Denied {
 	for _, a := range p.authorization {
 		ok, err := a.holds(in)
@@ -59,22 +57,29 @@ func (p *Pipeline) authorize(ctx context.Context, in *rule.Input) *Denied {
 		}
 		var object any
 		if err == nil {
-			object, err = p.cached(ctx, &a.step, in, func(ctx context.Context) (any, error) { return p.check(ctx, in, a) }, small)
+			object, err = p.result(ctx, &a.step, a, in)
 		}
-		var no *refused
-		var away *unreachable
-		switch {
-		case err == nil:
-			in.Authorization = with(in.Authorization, a.name, object)
-		case errors.As(err, &no):
-			return p.denyUnauthorized(in, a.name, no.public, no.why)
-		case errors.As(err, &away):
-			return unavailable(a.name, err)
-		default:
-			return p.denyUnauthorized(in, a.name, a.public(reasonUnknown), err.Error())
+		if err != nil {
+			return p.deny(in, a, err)
 		}
+		in.Authorization = with(in.Authorization, a.name, object)
 	}
 	return nil
+}
+
+// deny answers a check that did not pass. One that cannot be evaluated, its
+// conditions included, counts as one that said no (acceptance maas 91); one
+// that nobody could answer is not the caller's fault.
+func (p *Pipeline) deny(in *rule.Input, a *authorization, err error) *Denied {
+	var no *refused
+	var away *unreachable
+	switch {
+	case errors.As(err, &no):
+		return p.denyUnauthorized(in, a.name, no.public, no.why)
+	case errors.As(err, &away):
+		return unavailable(a.name, err)
+	}
+	return p.denyUnauthorized(in, a.name, a.public(reasonUnknown), err.Error())
 }
 
 // public words a refusal for the caller.
@@ -85,7 +90,11 @@ func (a *authorization) public(reason string) string {
 	return "not authorized: " + reason
 }
 
-func (p *Pipeline) check(ctx context.Context, in *rule.Input, a *authorization) (any, error) {
+// size implements evaluator: a verdict is small.
+func (a *authorization) size(any) int { return 256 }
+
+// eval implements evaluator.
+func (a *authorization) eval(ctx context.Context, p *Pipeline, in *rule.Input) (any, error) {
 	if a.access != nil {
 		return p.review(ctx, in, a)
 	}

@@ -103,9 +103,7 @@ func (p *Pipeline) learn(ctx context.Context, in *rule.Input) {
 		}
 		var object any
 		if err == nil {
-			object, err = p.cached(ctx, &m.step, in, func(ctx context.Context) (any, error) {
-				return call(ctx, p, &m.step, func(ctx context.Context) (any, error) { return p.fetch(ctx, in, m) })
-			}, sizeOf)
+			object, err = p.result(ctx, &m.step, m, in)
 		}
 		if err != nil {
 			p.omit(ctx, &m.step, err)
@@ -114,6 +112,14 @@ func (p *Pipeline) learn(ctx context.Context, in *rule.Input) {
 		in.Metadata = with(in.Metadata, m.name, object)
 	}
 }
+
+// eval implements evaluator.
+func (m *metadata) eval(ctx context.Context, p *Pipeline, in *rule.Input) (any, error) {
+	return call(ctx, p, &m.step, func(ctx context.Context) (any, error) { return p.fetch(ctx, in, m) })
+}
+
+// size implements evaluator.
+func (m *metadata) size(v any) int { return sizeOf(v) }
 
 // fetch makes the request. Any status but 2xx is a failure: an error document
 // must not pass for facts (maas §7 row 10). Redirects are one of those.

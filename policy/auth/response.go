@@ -63,6 +63,9 @@ func newItem(p *Pipeline, phase string, s *plan.Success) (*success, error) {
 // without its filter "identity" a request does not pass, since limits would
 // not recognise the caller and the call would be free.
 func (p *Pipeline) respond(ctx context.Context, in *rule.Input, r *Result) *Denied {
+	if len(p.headers) > 0 {
+		r.Headers = make([]plan.Header, 0, len(p.headers))
+	}
 	for _, s := range p.headers {
 		v, ok, err := p.make(ctx, in, s)
 		if err == nil && ok {
@@ -96,11 +99,15 @@ func (p *Pipeline) make(ctx context.Context, in *rule.Input, s *success) (v any,
 	if ok, err = s.holds(in); err != nil || !ok {
 		return nil, false, err
 	}
-	v, err = p.cached(ctx, &s.step, in, func(context.Context) (any, error) { return s.eval(in) }, sizeOf)
+	v, err = p.result(ctx, &s.step, s, in)
 	return v, err == nil, err
 }
 
-func (s *success) eval(in *rule.Input) (any, error) {
+// size implements evaluator.
+func (s *success) size(v any) int { return sizeOf(v) }
+
+// eval implements evaluator.
+func (s *success) eval(_ context.Context, _ *Pipeline, in *rule.Input) (any, error) {
 	if s.plain != nil {
 		v, err := s.plain.Eval(in)
 		if err == nil && v == nil {

@@ -55,22 +55,26 @@ func (s *step) holds(in *rule.Input) (bool, error) {
 	return s.when.Hold(in)
 }
 
-// size says how many bytes a result takes.
-type size func(any) int
+// evaluator is a rule whose results may be kept: metadata, authorization or
+// success.
+type evaluator interface {
+	// eval computes the result for one request.
+	eval(ctx context.Context, p *Pipeline, in *rule.Input) (any, error)
+	// size is about how many bytes a result takes.
+	size(result any) int
+}
 
-// cached returns the step's result for in, from memory when it has one. Only
-// successes are kept (maas §3.4), and concurrent askers of one key share one
-// call. A key that is empty or cannot be evaluated names nobody: the call is
-// then made for this request alone.
-func (p *Pipeline) cached(ctx context.Context, s *step, in *rule.Input, ask func(context.Context) (any, error), of size) (any, error) {
-	key := ""
-	if s.key != nil {
-		if text, err := s.key.Text(in); err == nil {
-			key = text
-		}
+// result is e's result for in, from memory when there is one. Only successes
+// are kept (maas §3.4), and concurrent askers of one key share one call. A key
+// that is empty or cannot be evaluated names nobody: the call is then made for
+// this request alone.
+func (p *Pipeline) result(ctx context.Context, s *step, e evaluator, in *rule.Input) (any, error) {
+	if s.key == nil {
+		return e.eval(ctx, p, in)
 	}
-	if key == "" {
-		return ask(ctx)
+	key, err := s.key.Text(in)
+	if err != nil || key == "" {
+		return e.eval(ctx, p, in)
 	}
 	k := cache.Sum(s.id, key)
 	if v, ok := p.remembered(s, k); ok {
@@ -81,9 +85,9 @@ func (p *Pipeline) cached(ctx context.Context, s *step, in *rule.Input, ask func
 			return v, nil
 		}
 		at := p.deps.Now()
-		v, err := ask(ctx)
+		v, err := e.eval(ctx, p, in)
 		if err == nil {
-			p.deps.Caches.steps.Put(k, kept{value: v, at: at}, of(v))
+			p.deps.Caches.steps.Put(k, kept{value: v, at: at}, e.size(v))
 		}
 		return v, err
 	})
@@ -120,6 +124,3 @@ func with(m map[string]any, key string, v any) map[string]any {
 // sizeOf is about how many bytes a result takes in memory: the JSON's length
 // and what maps and strings cost beside it.
 func sizeOf(v any) int { return 4*len(rule.Text(v)) + 64 }
-
-// small is the size of a verdict.
-func small(any) int { return 256 }
