@@ -88,15 +88,23 @@ func (x *Exchange) admit(ctx context.Context) Step {
 	if f := x.entry.rule.Fault; f != nil {
 		return x.refuse(plain(f.Status, "route_fault", f.Reason))
 	}
-	x.Record.Dialect = ""
-	d := x.dialect()
-	if d == "" && (p == nil || !p.needBody) {
+	if !x.wantsBody(p) {
 		return x.meter(ctx)
 	}
 	if x.head.Length > x.BodyLimit() {
 		return x.refuse(x.TooLarge())
 	}
 	return NeedBody
+}
+
+// wantsBody reports whether the body must be read before the request goes on:
+// for an AI call, or because an expression asks for it. A call that one of our
+// own gateways has read already is not read again without a policy.
+func (x *Exchange) wantsBody(p *policy) bool {
+	if p == nil {
+		return !x.head.Inner && x.dialect() != ""
+	}
+	return p.needBody || x.dialect() != ""
 }
 
 // dialect is the AI dialect that the request's path and method suggest.

@@ -71,6 +71,11 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	if x.reads() {
 		h.Del("Accept-Encoding") // usage cannot be read out of a compressed answer
 	}
+	if p := x.entry.policy; p != nil {
+		for _, name := range p.claimed {
+			h.Del(name) // also when the rule's value could not be computed
+		}
+	}
 	for _, f := range x.auth.Headers {
 		h.Set(f.Name, f.Value)
 	}

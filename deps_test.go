@@ -1,0 +1,155 @@
+// Package egret holds the project's own rules as tests.
+package egret
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/egret-gateway/egret/"
+
+// rooms says which rooms a room may import. A room is the first folder, or one
+// of the deeper folders named here. It is a statement of policy: change it when
+// the shape changes, and say why in a decision.
+const rooms = `
+plan                 :
+api                  :
+store                :
+manifests            :
+dialect              :
+provider             : plan
+policy/rule          : plan
+policy/quota         : store
+policy/ident         : plan policy/rule
+policy/ident/local   : policy/ident source store
+policy/auth          : plan policy/ident policy/rule
+source               : api manifests
+compile              : api plan policy/quota policy/rule source
+engine               : dialect plan policy/auth policy/quota policy/rule
+proxy                : engine plan provider
+maas                 : api policy/ident source store
+sim                  :
+telemetry            : dialect engine store
+admin                : engine plan source store
+standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider proxy sim source store telemetry
+cmd                  : admin compile manifests maas plan policy/ident/local provider proxy sim source standalone
+lab                  : *
+`
+
+// outside says which rooms may import modules of others, by prefix. A room
+// that is not named may not.
+const outside = `
+k8s.io/                            : api source compile policy/ident/local maas standalone cmd lab
+sigs.k8s.io/                       : api source compile policy/ident/local maas manifests sim lab
+github.com/google/cel-go           : policy/rule
+github.com/tidwall/                : dialect policy/rule
+github.com/go-jose/                : policy/ident policy/ident/local
+modernc.org/sqlite                 : store
+github.com/prometheus/client_golang: telemetry sim admin
+github.com/alecthomas/kong         : cmd
+github.com/fsnotify/fsnotify       : source
+go.yaml.in/yaml/v4                 : source
+github.com/google/go-cmp            : *
+golang.org/x/                      : *
+`
+
+// TestImports holds every file, tests excepted, to the two tables.
+func TestImports(t *testing.T) {
+	allowed, modules := table(t, rooms), table(t, outside)
+	walk(t, func(file, room string, imports []string) {
+		if _, ok := allowed[room]; !ok {
+			t.Errorf("%s: room %q is not in the table", file, room)
+			return
+		}
+		for _, imp := range imports {
+			if own, ok := strings.CutPrefix(imp, module); ok {
+				to := roomOf(allowed, own)
+				if to != room && !slices.Contains(allowed[room], to) && !slices.Contains(allowed[room], "*") {
+					t.Errorf("%s: room %s may not import room %s", file, room, to)
+				}
+				continue
+			}
+			if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
+				continue // standard library
+			}
+			if !moduleAllowed(modules, imp, room) {
+				t.Errorf("%s: room %s may not import %s; add it to the table with a line in docs/dependencies.md", file, room, imp)
+			}
+		}
+	})
+}
+
+func moduleAllowed(modules map[string][]string, imp, room string) bool {
+	for prefix, rooms := range modules {
+		if strings.HasPrefix(imp, prefix) {
+			return slices.Contains(rooms, room) || slices.Contains(rooms, "*")
+		}
+	}
+	return room == "lab"
+}
+
+func table(t *testing.T, text string) map[string][]string {
+	out := map[string][]string{}
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		name, list, ok := strings.Cut(line, ":")
+		if !ok {
+			t.Fatalf("bad line %q", line)
+		}
+		out[strings.TrimSpace(name)] = strings.Fields(list)
+	}
+	return out
+}
+
+// roomOf is the longest folder of dir that the table names.
+func roomOf(allowed map[string][]string, dir string) string {
+	for room := dir; room != "."; room = path.Dir(room) {
+		if _, ok := allowed[room]; ok {
+			return room
+		}
+	}
+	return dir
+}
+
+func walk(t *testing.T, each func(file, room string, imports []string)) {
+	allowed := table(t, rooms)
+	files := 0
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || !strings.Contains(name, string(filepath.Separator)) {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		var imports []string
+		for _, i := range f.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			imports = append(imports, p)
+		}
+		files++
+		each(name, roomOf(allowed, filepath.ToSlash(filepath.Dir(name))), imports)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 50 {
+		t.Fatalf("only %d files were looked at", files)
+	}
+}
