@@ -14,7 +14,7 @@ import (
 // Options are the settings of a Memory limiter. The zero value works.
 type Options struct {
 	Now func() time.Time // nil = time.Now
-	// Max is how many windows are held, by default 1,000,000 (about 200 bytes
+	// Max is how many windows are held, by default 1,000,000 (about 300 bytes
 	// each). When they are all open, the one that ends first makes room: its
 	// caller gets the rest of that window afresh, which is the least that can
 	// be given away.
@@ -66,10 +66,10 @@ func NewMemory(o Options) *Memory {
 // Reserve implements Limiter. Its error is always nil. The ticket keeps b,
 // which must not change before it is settled.
 func (m *Memory) Reserve(_ context.Context, b []Bucket) (Verdict, error) {
-	now := m.now()
 	g := &grant{}
 	v := Verdict{Full: -1, States: g.states[:0]}
 	defer m.lock(b, false).unlock()
+	now := m.now() // under the lock, so that no window opens later than now
 	for i := range b {
 		s := m.look(&b[i], now)
 		v.States = append(v.States, s)
@@ -100,9 +100,9 @@ func (m *Memory) Settle(_ context.Context, t Ticket, actual int64) error {
 	if t.grant != nil && !t.grant.settled.CompareAndSwap(false, true) {
 		return nil
 	}
-	now := m.now()
 	actual = max(0, actual)
 	defer m.lock(t.Buckets, true).unlock()
+	now := m.now()
 	for i := range t.Buckets {
 		if b := &t.Buckets[i]; b.Settle {
 			m.settle(b, t.Serial, actual, now)

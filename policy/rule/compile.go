@@ -148,6 +148,9 @@ func complaint(expr string, issues *cel.Issues) error {
 		return &Error{Expr: expr, Why: issues.Err().Error()}
 	}
 	first := found[0]
+	if strings.Contains(first.Message, "recursion") {
+		return &Error{Expr: expr, Why: fmt.Sprintf("is nested more than %d deep", maxNested)}
+	}
 	why, _, _ := strings.Cut(first.Message, " expecting ") // the grammar's tokens, which help nobody
 	return &Error{Expr: expr, Line: first.Location.Line(), Column: first.Location.Column() + 1, Why: inner.Replace(why)}
 }

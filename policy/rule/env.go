@@ -21,7 +21,7 @@ const (
 // Bounds of an expression.
 const (
 	maxSource = 16 << 10 // bytes of source text
-	maxNested = 64       // nested calls, lists and parentheses
+	maxNested = 250      // calls, lists and parentheses in each other; terms of one sum
 	maxCost   = 100_000  // CEL cost units of one evaluation
 	maxString = 1 << 20  // bytes that replace and join may make
 )

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -211,8 +212,15 @@ func TestCompileErrors(t *testing.T) {
 	if _, err := Compile(long); err == nil || !strings.HasSuffix(err.Error(), `…": is longer than 16384 bytes`) {
 		t.Errorf("a long expression: %v", err)
 	}
-	if _, err := Compile(strings.Repeat("(", 5000)); err == nil {
-		t.Error("deep nesting compiles")
+	for _, deep := range []string{strings.Repeat("1+", 5000) + "1", strings.Repeat("[", 5000) + strings.Repeat("]", 5000)} {
+		if _, err := Compile(deep); err == nil || !strings.HasSuffix(err.Error(), "is nested more than 250 deep") {
+			t.Errorf("deep nesting: %v", err)
+		}
+	}
+	for _, long := range []string{strings.Repeat(`request.path == "/a" || `, 500) + "true", strings.Repeat(`"a" + `, 100) + `"b" == "c"`} {
+		if _, err := CompilePredicate(long); err != nil {
+			t.Errorf("a long but flat expression: %v", err)
+		}
 	}
 }
 
@@ -244,6 +252,39 @@ func TestCost(t *testing.T) {
 		if got, err := eval(t, expr, in); err == nil {
 			t.Errorf("%s gives %d bytes", expr, len(Text(got)))
 		}
+	}
+}
+
+func TestOddTypes(t *testing.T) {
+	in := sample()
+	in.Identity = map[string]any{
+		"n": int64(3), "f": 2.0, "l": []string{"a"}, "m": map[string]string{"a": "b"}, "j": json.Number("7"),
+	}
+	f := func(expr string, want any) {
+		t.Helper()
+		got, err := eval(t, expr, in)
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Errorf("%s: %v %s", expr, err, d)
+		}
+	}
+	f(`auth.identity.n + 1 == 4 && auth.identity.f == 2`, true)
+	f(`auth.identity.l[0] + auth.identity.m.a`, "ab")
+	f(`auth.identity.l`, []any{"a"})
+	f(`auth.identity.m`, map[string]any{"a": "b"})
+	f(`18446744073709551615u`, 18446744073709551615.0)
+	f(`request.headers`, map[string]any{
+		"authorization": "Bearer AbC", "content-type": "application/json", "user-agent": "curl/8", "x-two": "a,b", "host": "maas.example.com",
+	})
+	f(`request.headers == {"a": "b"}`, false)
+	f(`type(request.headers) == map`, true)
+	for _, expr := range []string{`type(1)`, `{"a": type(1)}`, `[type(1)]`, `{type(1): 1}`} {
+		if got, err := eval(t, expr, in); err == nil {
+			t.Errorf("%s gives %v, want an error", expr, got)
+		}
+	}
+	unknown := &Input{}
+	if got, err := eval(t, `source.address + source.remote_address`, unknown); got != "" || err != nil {
+		t.Errorf("an unknown client: %v, %v", got, err)
 	}
 }
 

@@ -135,6 +135,21 @@ func TestValueRefused(t *testing.T) {
 	f(plan.Value{Expression: `nope`}, `"nope": column 1: undeclared reference to 'nope'`)
 }
 
+func TestValueNeeds(t *testing.T) {
+	request, err := NewValue(plan.Value{Expression: `requestBodyJSON("/model")`})
+	if err != nil || !request.NeedsRequestBody() || request.NeedsResponseBody() {
+		t.Errorf("request body: %+v, %v", request, err)
+	}
+	none, err := NewValue(plan.Value{Selector: `request.path`})
+	if err != nil || none.NeedsRequestBody() || none.NeedsResponseBody() {
+		t.Errorf("no body: %+v, %v", none, err)
+	}
+	patterns, err := NewPatterns([]plan.Pattern{{Any: []plan.Pattern{{Predicate: `requestBodyJSON("/model") == "m"`}}}})
+	if err != nil || !patterns.NeedsRequestBody() {
+		t.Errorf("patterns: %+v, %v", patterns, err)
+	}
+}
+
 func TestText(t *testing.T) {
 	f := func(v any, want string) {
 		t.Helper()
