@@ -29,9 +29,9 @@ func newAuthentication(p *Pipeline, a *plan.Authentication) (*authentication, er
 	// The cache of an authentication rule is its own (ident.Cache), by digest
 	// of the exact credential: the key that the policy names may fold two
 	// tokens into one (maas §7 row 4), so only its ttl counts.
-	plain := a.Step
-	plain.Cache = nil
-	s, err := newStep(p, "authentication", &plain, a)
+	uncached := a.Step
+	uncached.Cache = nil
+	s, err := newStep(p, "authentication", &uncached, a)
 	if err != nil {
 		return nil, err
 	}

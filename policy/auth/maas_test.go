@@ -218,4 +218,11 @@ func TestMaaSCaches(t *testing.T) {
 			t.Errorf("got %d", got)
 		}
 	})
+	run("maas-94 an access review that is never answered", func(t *testing.T, w *world, check func(string, string) int) {
+		w.set(func(w *world) { w.hang = true })
+		start := time.Now()
+		if got := check(freeToken, modelPath); got != 500 || time.Since(start) != auth.CallTimeout {
+			t.Errorf("got %d after %s", got, time.Since(start))
+		}
+	})
 }

@@ -38,6 +38,7 @@ type world struct {
 
 	mu      sync.Mutex
 	away    error           // the cluster cannot be reached
+	hang    bool            // access reviews are never answered
 	allowed map[string]bool // "group namespace/name" that may post
 	revoked map[string]bool // by jti
 	expires time.Time       // of all tokens; zero = never
@@ -100,10 +101,14 @@ func (w *world) Review(_ context.Context, token string, audiences []string) (ide
 }
 
 // Access implements ident.Authorizer.
-func (w *world) Access(_ context.Context, a ident.Access) (bool, string, error) {
+func (w *world) Access(ctx context.Context, a ident.Access) (bool, string, error) {
 	w.accesses.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.hang {
+		<-ctx.Done()
+		return false, "", ctx.Err()
+	}
 	if w.away != nil {
 		return false, "", w.away
 	}

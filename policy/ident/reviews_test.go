@@ -51,6 +51,7 @@ type realm struct {
 	tokens map[string]ident.Review
 	away   error
 	slow   time.Duration
+	other  []string // answers for these audiences, whatever was asked
 	asked  atomic.Int32
 }
 
@@ -71,6 +72,9 @@ func (r *realm) Review(ctx context.Context, token string, audiences []string) (i
 		return ident.Review{Error: "unknown token " + token}, nil
 	}
 	v.Authenticated, v.Audiences = true, audiences
+	if r.other != nil {
+		v.Audiences = r.other
+	}
 	return v, nil
 }
 
@@ -202,6 +206,20 @@ func TestCache(t *testing.T) {
 		b.deny("1")
 		b.expect("b", "bob", 2)
 		b.expect("b", "bob", 2)
+	})
+	run("a revocation while the source is away: the others keep their grace", func(t *testing.T, b *bench) {
+		b.expect("aBc", "alice", 1)
+		b.expect("b", "bob", 2)
+		b.realm.set(func(r *realm) { r.away = errors.New("connection refused") })
+		b.deny("1")
+		b.expect("aBc", "rejected", 2)
+		b.expect("b", "bob", 3)
+		time.Sleep(10 * time.Second)
+		b.expect("b", "unavailable", 4)
+	})
+	run("a review that is for another audience is none", func(t *testing.T, b *bench) {
+		b.realm.set(func(r *realm) { r.other = []string{"there"} })
+		b.expect("b", "rejected", 1)
 	})
 	run("concurrent questions make one review", func(t *testing.T, b *bench) {
 		b.slow = time.Second
