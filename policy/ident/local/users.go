@@ -163,7 +163,8 @@ func readUsers(path string) (userFile, fileState, error) {
 	}
 	var file userFile
 	if err := yaml.UnmarshalStrict(text, &file); err != nil {
-		return userFile{}, fileState{}, fmt.Errorf("users file %s: %w", path, err)
+		why := strings.TrimPrefix(err.Error(), "error unmarshaling JSON: while decoding JSON: json: ")
+		return userFile{}, fileState{}, fmt.Errorf("users file %s: %s; it holds a list users, each with name, groups and tokens", path, why)
 	}
 	return file, fileState{info.ModTime(), info.Size()}, nil
 }
