@@ -288,6 +288,20 @@ func TestOddTypes(t *testing.T) {
 	}
 }
 
+func TestConcurrentCompile(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for _, expr := range quickstart {
+				if _, err := Compile(expr); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestConcurrentUse(t *testing.T) {
 	p, err := CompilePredicate(`requestBodyJSON("/model") == "m" && auth.identity.user.groups.exists(g, g == "system:authenticated") && "x-two" in request.headers`)
 	if err != nil {

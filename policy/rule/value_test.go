@@ -75,6 +75,29 @@ func TestSelector(t *testing.T) {
 	f(`auth.[identity.tier,identity.nope,identity.userid]`, []any{"free", "alice-1"})
 }
 
+func TestSelectorOfAPIKey(t *testing.T) {
+	in := sample()
+	in.Identity = map[string]any{"metadata": map[string]any{
+		"name":        "key-1",
+		"annotations": map[string]any{"secret.kuadrant.io/user-id": "alice", "a@b": "c"},
+	}}
+	for source, want := range map[string]any{
+		`auth.identity.metadata.annotations.secret\.kuadrant\.io/user-id`:  "alice",
+		`auth.identity.metadata.annotations.secret\.kuadrant\.io\/user-id`: "alice",
+		`auth.identity.metadata.annotations.secret*`:                       "alice",
+		`auth.identity.metadata.annotations.a\@b`:                          "c",
+		`auth.identity.metadata.name`:                                      "key-1",
+	} {
+		v, err := NewValue(plan.Value{Selector: source})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := v.Eval(in); got != want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", source, got, err, want)
+		}
+	}
+}
+
 func TestTemplate(t *testing.T) {
 	f := func(source string, want any) {
 		t.Helper()
