@@ -18,7 +18,6 @@ spec:
   rules:
   - matches:
     - path: {type: PathPrefix, value: /v%[1]d/chat/completions}
-    - path: {type: PathPrefix, value: /v%[1]d/models}
     filters:
     - type: URLRewrite
       urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -85,17 +86,22 @@ func (d document) parse() (*yaml.Node, error) {
 }
 
 func (d document) syntax(err error) error {
-	m := &mistake{line: d.line, why: "is not valid YAML: " + err.Error(), do: "correct the syntax"}
+	language := "YAML"
+	if filepath.Ext(d.file) == ".json" {
+		language = "JSON"
+	}
+	m := &mistake{line: d.line, why: err.Error(), do: "correct the syntax"}
 	var at *yaml.LoadError
 	if errors.As(err, &at) {
-		m.why = "is not valid YAML: " + at.Message
-		if line := max(at.Mark.Line, at.ContextMark.Line); line > 0 {
-			m.line = d.line + line - 1
-		}
+		m.why = at.Message
+		// The end of the text is taken for a line of its own.
+		line := min(max(at.Mark.Line, at.ContextMark.Line, 1), 1+bytes.Count(bytes.TrimRight(d.text, "\n"), []byte("\n")))
+		m.line = d.line + line - 1
 	}
 	if bytes.ContainsRune(d.text, '\t') && strings.Contains(m.why, "cannot start any token") {
 		m.do = "indent with spaces instead of tabs"
 	}
+	m.why = "is not valid " + language + ": " + m.why
 	return m
 }
 
