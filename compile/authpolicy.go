@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	kuadrantv1 "github.com/egret-gateway/egret/api/kuadrant/v1"
@@ -114,7 +115,11 @@ func (t *authTranslation) response(r *kuadrantv1.Response) {
 			t.leave("response/headers/"+n, "wristband")
 			continue
 		}
-		s, p := t.success(n, strings.ToLower(cmp.Or(spec.Key, n)), &spec)
+		key := strings.ToLower(cmp.Or(spec.Key, n))
+		s, p := t.success(n, key, &spec)
+		if !httpguts.ValidHeaderFieldName(key) {
+			p = problemf(reasonInvalid, "%q is no header name", key)
+		}
 		t.put("response/headers/"+n, authRule{header: s}, p)
 	}
 	for _, n := range slices.Sorted(maps.Keys(r.Success.Filters)) {

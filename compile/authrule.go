@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	kuadrantv1 "github.com/egret-gateway/egret/api/kuadrant/v1"
 	"github.com/egret-gateway/egret/plan"
 )
@@ -135,7 +137,7 @@ func (t *authTranslation) metadata(n string, spec *kuadrantv1.Metadata) (*plan.M
 	if out.HTTP.Parameters, p = t.properties(h.BodyParameters); p != nil {
 		return nil, p
 	}
-	if out.HTTP.Headers, p = t.properties(h.Headers); p != nil {
+	if out.HTTP.Headers, p = t.fields(h.Headers); p != nil {
 		return nil, p
 	}
 	if h.SharedSecretRef != nil {
@@ -253,7 +255,7 @@ func (t *authTranslation) denial(spec *kuadrantv1.Denial) (*plan.Denial, *proble
 			return nil, p
 		}
 	}
-	out.Headers, p = t.properties(spec.Headers)
+	out.Headers, p = t.fields(spec.Headers)
 	return out, p
 }
 
@@ -269,6 +271,16 @@ func (t *authTranslation) properties(m map[string]kuadrantv1.ValueOrSelector) ([
 		out = append(out, plan.Property{Name: n, Value: *v})
 	}
 	return out, nil
+}
+
+// fields translates values that become header fields.
+func (t *authTranslation) fields(m map[string]kuadrantv1.ValueOrSelector) ([]plan.Property, *problem) {
+	for n := range m {
+		if !httpguts.ValidHeaderFieldName(n) {
+			return nil, problemf(reasonInvalid, "%q is no header name", n)
+		}
+	}
+	return t.properties(m)
 }
 
 // value translates a value; one that says nothing is null.

@@ -47,8 +47,8 @@ func pathMatch(p *gwv1.HTTPPathMatch) (plan.PathMatch, error) {
 	value := deref(p.Value, "/")
 	switch kind := deref(p.Type, gwv1.PathMatchPathPrefix); kind {
 	case gwv1.PathMatchRegularExpression:
-		if _, err := regexp.Compile(value); err != nil {
-			return plan.PathMatch{}, badRegex(value, err)
+		if err := checkRegex(value); err != nil {
+			return plan.PathMatch{}, err
 		}
 		return plan.PathMatch{Kind: plan.PathRegex, Value: value}, nil
 	case gwv1.PathMatchExact, gwv1.PathMatchPathPrefix:
@@ -71,17 +71,23 @@ func isRegex[T ~string](t *T, value string) (bool, error) {
 	case "Exact":
 		return false, nil
 	case "RegularExpression":
-		if _, err := regexp.Compile(value); err != nil {
-			return false, badRegex(value, err)
-		}
-		return true, nil
+		return true, checkRegex(value)
 	default:
 		return false, fmt.Errorf("match type %q is not supported; use Exact or RegularExpression", kind)
 	}
 }
 
-func badRegex(value string, err error) error {
-	return fmt.Errorf("regular expression %q is not valid RE2: %w", value, err)
+// checkRegex refuses what is not RE2, alone or once it is made to match a
+// whole value: an open \Q swallows whatever comes behind it.
+func checkRegex(text string) error {
+	_, err := regexp.Compile(text)
+	if err == nil {
+		_, err = regexp.Compile("^(?:" + text + ")$")
+	}
+	if err != nil {
+		return fmt.Errorf("regular expression %q is not valid RE2: %w", text, err)
+	}
+	return nil
 }
 
 // appendFirst adds v unless its name is there already: of several entries for
