@@ -1,9 +1,11 @@
 package rule
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -86,4 +88,53 @@ func TestBodyFollowsInput(t *testing.T) {
 			t.Errorf("answer %d: %v, %v", i+1, got, err)
 		}
 	}
+}
+
+// FuzzPointer compares the search in place with decoding the whole body.
+func FuzzPointer(f *testing.F) {
+	f.Add(`{"a":{"b":[1,2.5,"x"]}}`, "/a/b/1")
+	f.Add(`{"a":1,"a":{"b":null}}`, "/a/b")
+	f.Add(`{"\u0061/b":"\n","~":[]}`, "/a~1b")
+	f.Add(`[[],{"":{"":-0.0}}]`, "/1//")
+	f.Add(` "x" `, "")
+	f.Fuzz(func(t *testing.T, document, pointer string) {
+		if !json.Valid([]byte(document)) || !utf8.ValidString(document) || strings.Contains(document, `\u`) {
+			return // what is not Unicode, the two repair differently
+		}
+		got, err := point([]byte(document), pointer)
+		if (err != nil) != (pointer != "" && pointer[0] != '/') {
+			t.Fatalf("%q: %v", pointer, err)
+		}
+		if err != nil {
+			return
+		}
+		d := json.NewDecoder(strings.NewReader(document))
+		d.UseNumber()
+		var v any
+		if err := d.Decode(&v); err != nil {
+			return
+		}
+		want := numbers(v)
+		if pointer != "" {
+			for token := range strings.SplitSeq(pointer[1:], "/") {
+				want = step(want, strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~"))
+			}
+		}
+		if d := cmp.Diff(want, native(got)); d != "" {
+			t.Fatalf("%q at %q: %s", document, pointer, d)
+		}
+	})
+}
+
+// step is child over decoded values.
+func step(v any, token string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return v[token]
+	case []any:
+		if n, err := strconv.Atoi(token); err == nil && n >= 0 && n < len(v) && strconv.Itoa(n) == token {
+			return v[n]
+		}
+	}
+	return nil
 }
