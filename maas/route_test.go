@@ -1,6 +1,9 @@
 package maas_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -107,5 +110,23 @@ func TestListenerLimits(t *testing.T) {
 	want := []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second, 60 * time.Second}
 	if diff := cmp.Diff(want, got); diff != "" || h.MaxHeaderBytes != 1<<20 {
 		t.Errorf("time-outs (-want +got):\n%s header bytes %d", diff, h.MaxHeaderBytes)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := maas.NewHTTPServer(http.NotFoundHandler())
+	done := make(chan error)
+	go func() { done <- h.Serve(l) }()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // what ends a server must not cut its requests off
+	if err := maas.Shutdown(ended, h); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve ended with %v", err)
 	}
 }
