@@ -97,7 +97,9 @@ func view(p *plan.Plan, who string) share {
 	for _, port := range p.Ports {
 		for _, l := range port.Listeners {
 			if l.Name == who {
-				s.Listeners = append(s.Listeners, l)
+				bare := l
+				bare.VHosts = nil // others may come and go there
+				s.Listeners = append(s.Listeners, bare)
 			}
 			for _, v := range l.VHosts {
 				for _, e := range v.Entries {
