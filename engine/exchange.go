@@ -135,8 +135,10 @@ func (x *Exchange) Body(ctx context.Context, b []byte) Step {
 		call, err := dialect.Read(d, b)
 		switch {
 		case err == nil:
-			x.call, x.ai = call, true
-			x.Record.Dialect, x.Record.Asked, x.Record.Stream = d, call.Model, call.Stream
+			// A JSON object that is no call of a dialect is somebody else's
+			// endpoint under a like name.
+			x.call, x.ai = call, call.Dialect != dialect.None
+			x.Record.Dialect, x.Record.Asked, x.Record.Stream = call.Dialect, call.Model, call.Stream
 		case x.metered() || jsonType(x.header):
 			// What cannot be read cannot be metered, and two readers may
 			// disagree about it: refused rather than passed.
@@ -338,10 +340,10 @@ func (x *Exchange) Chunk(ctx context.Context, b []byte, last bool) []byte {
 // BreakOff returns what to append for a client whose stream the upstream broke
 // off: an error event in the client's dialect, or nothing.
 func (x *Exchange) BreakOff(reason string) []byte {
-	if !x.ai || !x.Record.Stream {
+	if !x.ai || !x.Record.Stream || x.reply == nil {
 		return nil
 	}
-	return dialect.ErrorEvent(x.call.Dialect, "upstream_error", reason)
+	return x.reply.Cut("upstream_error", reason)
 }
 
 // End closes the exchange, settles what is open and hands out the Record. sent
