@@ -109,7 +109,7 @@ func manifests(ctx context.Context, root string) (paths, dirs []string, err erro
 		case hidden:
 			return nil
 		}
-		if isManifest(path) {
+		if isManifest(path) && isReadable(d) {
 			paths = append(paths, path)
 		}
 		return nil
@@ -124,6 +124,12 @@ func isManifest(path string) bool {
 		return true
 	}
 	return false
+}
+
+// isReadable leaves out pipes and devices, which may never end. They can be
+// named outright.
+func isReadable(d fs.DirEntry) bool {
+	return d.Type().IsRegular() || d.Type()&fs.ModeSymlink != 0
 }
 
 // file reads one file, once however often it is named.
