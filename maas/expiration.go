@@ -27,12 +27,12 @@ var (
 // "601s") or a number of seconds. The zero value, left by an absent field or
 // null, means that the default of the endpoint applies.
 type Expiration struct {
-	Set      bool
-	Duration time.Duration
+	Set      bool          // something was given
+	Duration time.Duration // what was given, not yet checked
 }
 
-// UnmarshalJSON implements json.Unmarshaler. Empty text is zero, which Check
-// refuses; lifetimes beyond what a time.Duration holds (292 years) are invalid.
+// UnmarshalJSON implements json.Unmarshaler. Empty text is zero, which no
+// endpoint accepts; lifetimes beyond what a time.Duration holds (292 years) are invalid.
 func (e *Expiration) UnmarshalJSON(b []byte) error {
 	var v any
 	if err := json.Unmarshal(b, &v); err != nil {

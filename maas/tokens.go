@@ -97,7 +97,7 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	now := s.now()
+	now, count := s.now(), 0
 	for _, a := range accounts {
 		if a.Owner != "" && a.Owner != p.Owner {
 			continue
@@ -112,8 +112,9 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 		if _, err := s.Cluster.EnsureAccount(ctx, fresh); err != nil {
 			return 0, err
 		}
+		count++
 	}
-	return len(accounts), s.Keys.ExpireKeys(ctx, p.Owner, now)
+	return count, s.Keys.ExpireKeys(ctx, p.Owner, now)
 }
 
 func (s *Server) accountName(who *caller, p person) (string, error) {
