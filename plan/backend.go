@@ -51,7 +51,7 @@ type ClientTLS struct {
 // Secret is secret material by name and digest. Its bytes are kept out of
 // every printed form.
 type Secret struct {
-	Name   string     `json:"name"` // "secret/<ns>/<name>" or "configmap/<ns>/<name>"
+	Name   string     `json:"name"` // "secret/<ns>/<name>" for a key pair, the Kind behind it for others; "configmap/<ns>/<name>"
 	Kind   SecretKind `json:"kind"`
 	Digest string     `json:"digest"` // changes when the bytes do
 	Data   []Item     `json:"-"`      // sorted by Key
