@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Config is what the API is told once, at its start. The names of its flags
@@ -26,6 +27,13 @@ type Config struct {
 	DataPath string
 	// DBURL leads to the database of StorageExternal.
 	DBURL ConnectionURL
+
+	// ChainLimit is how long after the last mint with a person's own
+	// credential MaaS tokens may be exchanged for new ones; 24 h by default.
+	ChainLimit time.Duration
+	// ProbeVerify says whose certificates are verified when local models are
+	// asked; see Verify.
+	ProbeVerify Verify
 
 	Debug bool // debug log, and any web page may call the API
 }
@@ -75,7 +83,7 @@ func DefaultConfig() Config {
 		Instance: "maas-default-gateway", Namespace: "maas-api",
 		GatewayName: "maas-default-gateway", GatewayNamespace: "openshift-ingress",
 		Address: ":8080", TLS: TLS{MinVersion: "1.2"},
-		Storage: StorageMemory, DataPath: "/data/maas-api.db",
+		Storage: StorageMemory, DataPath: "/data/maas-api.db", ChainLimit: 24 * time.Hour,
 	}
 }
 
@@ -84,6 +92,7 @@ type options struct {
 	Config
 	secure        bool
 	storage, port string
+	wrong         error // in variables that the reference does not have
 }
 
 // ParseConfig reads flags and environment variables; flags win, except that
@@ -137,7 +146,22 @@ func fromEnv(getenv func(string) string) *options {
 	}
 	o.DBURL = ConnectionURL(getenv("DB_CONNECTION_URL"))
 	o.DataPath = text("DATA_PATH", o.DataPath)
+	if v := getenv("CHAIN_LIMIT"); v != "" {
+		limit, err := time.ParseDuration(v)
+		o.ChainLimit, o.wrong = limit, wrap("CHAIN_LIMIT", err)
+	}
+	if v := getenv("PROBE_VERIFY"); v != "" {
+		o.wrong = errors.Join(o.wrong, wrap("PROBE_VERIFY", o.ProbeVerify.UnmarshalText([]byte(v))))
+	}
 	return o
+}
+
+// wrap says which variable an error is about.
+func wrap(name string, err error) error {
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return err
 }
 
 func (o *options) flags(usage io.Writer) *flag.FlagSet {
@@ -160,6 +184,10 @@ func (o *options) flags(usage io.Writer) *flag.FlagSet {
 		o.DBURL = ConnectionURL(v)
 		return nil
 	})
+	f.DurationVar(&o.ChainLimit, "chain-limit", o.ChainLimit,
+		"how `long` MaaS tokens may be exchanged for new ones after a mint with one's own credential")
+	f.TextVar(&o.ProbeVerify, "probe-verify", o.ProbeVerify,
+		"`whose` certificates are verified when models are asked: outside (all but Services'), all or none")
 	f.StringVar(&o.DataPath, "data-path", o.DataPath, "`file` of --storage=disk")
 	return f
 }
@@ -191,7 +219,7 @@ func (o *options) settle() (Config, error) {
 	if o.secure && !c.TLS.On() && c.TLS.Key == "" {
 		unsecured = errors.New("--secure needs --tls-cert and --tls-key, or --tls-self-signed")
 	}
-	return c, errors.Join(unsecured, c.Check())
+	return c, errors.Join(o.wrong, unsecured, c.Check())
 }
 
 // Check returns everything that is wrong with the configuration, joined.
@@ -203,6 +231,9 @@ func (c Config) Check() error {
 	}
 	if v := c.TLS.MinVersion; v != "1.2" && v != "1.3" {
 		refuse("--tls-min-version is %q; 1.2 and 1.3 are known", v)
+	}
+	if c.ChainLimit <= 0 {
+		refuse("--chain-limit is %v; it must be positive", c.ChainLimit)
 	}
 	for name, v := range map[string]string{
 		"--name": c.Instance, "--namespace": c.Namespace,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,6 +54,9 @@ func TestConfig(t *testing.T) {
 	f("an empty --storage", nil, []string{"--storage="}, func(c *maas.Config) {})
 	f("external storage", set{"DB_CONNECTION_URL": "postgres://u:p@h/d"}, []string{"--storage=external"},
 		func(c *maas.Config) { c.Storage, c.DBURL = maas.StorageExternal, "postgres://u:p@h/d" })
+	f("a longer chain", set{"CHAIN_LIMIT": "1h", "PROBE_VERIFY": "all"}, []string{"--chain-limit=48h"},
+		func(c *maas.Config) { c.ChainLimit, c.ProbeVerify = 48*time.Hour, maas.VerifyAll })
+	f("no verification", nil, []string{"--probe-verify=none"}, func(c *maas.Config) { c.ProbeVerify = maas.VerifyNone })
 
 	refused := func(name string, env set, want string, args ...string) {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +73,9 @@ func TestConfig(t *testing.T) {
 	refused("the other half", nil, "give both or neither", "--tls-key=k")
 	refused("an old TLS", nil, `--tls-min-version is "1.1"`, "--tls-min-version=1.1")
 	refused("no name", nil, "--name must not be empty", "--name=")
+	refused("no chain", nil, "--chain-limit is 0s", "--chain-limit=0")
+	refused("a limit that is none", set{"CHAIN_LIMIT": "day"}, "CHAIN_LIMIT: ")
+	refused("a verification that is none", set{"PROBE_VERIFY": "some"}, `PROBE_VERIFY: "some" is none of`)
 	refused("an unknown flag", nil, "not defined", "--nmae=x")
 	refused("an argument", nil, `unexpected argument "x"`, "x")
 

@@ -57,9 +57,9 @@ type grant struct {
 }
 
 // mint makes a token for the caller, to be given to them. A caller with a
-// MaaS token gets one for the same ServiceAccount, as long as ChainLimit has
-// not passed since that person last used their own credential, and none that
-// outlives it by more than MinLifetime; a cluster may shorten a token too, and
+// MaaS token gets one for the same ServiceAccount, as long as
+// Config.ChainLimit has not passed since that person last used their own
+// credential, and none that outlives it by more than MinLifetime; a cluster may shorten a token too, and
 // expiresAt tells.
 func (s *Server) mint(ctx context.Context, who *caller, p person, life time.Duration) (grant, error) {
 	now := s.now()
@@ -69,18 +69,11 @@ func (s *Server) mint(ctx context.Context, who *caller, p person, life time.Dura
 	if _, err := s.tierNamed(p.Tier); err != nil {
 		return grant{}, err
 	}
-	left := p.Account.LastHumanMint.Add(s.chainLimit()).Sub(now)
+	left := p.Account.LastHumanMint.Add(s.Config.ChainLimit).Sub(now)
 	if left <= 0 {
 		return grant{}, errChainOver
 	}
 	return s.token(ctx, *p.Account, p.Tier, min(life, max(left, MinLifetime)))
-}
-
-func (s *Server) chainLimit() time.Duration {
-	if s.ChainLimit == 0 {
-		return DefaultChainLimit
-	}
-	return s.ChainLimit
 }
 
 // mintFor makes a token for someone who came with their own credential.

@@ -3,10 +3,12 @@ package maas
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,6 +27,21 @@ const (
 	VerifyAll
 	VerifyNone
 )
+
+var verifyNames = [...]string{VerifyOutside: "outside", VerifyAll: "all", VerifyNone: "none"}
+
+// MarshalText implements encoding.TextMarshaler: outside, all or none.
+func (v Verify) MarshalText() ([]byte, error) { return []byte(verifyNames[v]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *Verify) UnmarshalText(text []byte) error {
+	i := slices.Index(verifyNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is none of outside, all and none", text)
+	}
+	*v = Verify(i)
+	return nil
+}
 
 // Prober asks local models for their lists. Its zero value verifies
 // certificates outside the cluster only. Redirects are not followed and no

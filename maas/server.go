@@ -26,19 +26,12 @@ type Server struct {
 	Log, Audit *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// ChainLimit is how long after the last mint with a person's own
-	// credential MaaS tokens may still be exchanged for new ones; zero means
-	// DefaultChainLimit.
-	ChainLimit time.Duration
-	// Prober asks local models whether they are there for the caller; the
-	// zero value works.
+	// Prober asks local models whether they are there for the caller. Its zero
+	// value works; Config.ProbeVerify goes into it.
 	Prober Prober
 
 	catalog atomic.Pointer[catalog]
 }
-
-// DefaultChainLimit is Server.ChainLimit where it is zero.
-const DefaultChainLimit = 24 * time.Hour
 
 // Load makes the server answer from a snapshot: the two ConfigMaps of the
 // API's namespace, LLMInferenceServices and HTTPRoutes. Requests under way
