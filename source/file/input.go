@@ -80,42 +80,63 @@ func (in *input) fail(path string, err error) {
 	in.problems = append(in.problems, source.Problem{File: path, Why: why, Do: do})
 }
 
-// directory reads every manifest below a directory, in the order of names,
-// and leaves out what is hidden: ConfigMap volumes keep their history there.
+// directory reads every manifest below a directory, in the order of names.
 func (in *input) directory(ctx context.Context, root string) {
-	paths, dirs, err := manifests(ctx, root)
-	in.dirs = append(in.dirs, dirs...)
-	if err != nil {
+	l := listing{ctx: ctx, root: root}
+	if err := filepath.WalkDir(root, l.visit); err != nil {
 		in.fail(root, err)
 	}
-	for _, path := range paths {
+	in.dirs = append(in.dirs, l.dirs...)
+	for _, path := range l.paths {
 		in.file(path)
 	}
 }
 
-// manifests lists the files that directory reads, and the directories they are in.
-func manifests(ctx context.Context, root string) (paths, dirs []string, err error) {
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch hidden := path != root && strings.HasPrefix(d.Name(), "."); {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case hidden && d.IsDir():
-			return filepath.SkipDir
-		case d.IsDir():
-			dirs = append(dirs, path)
-			return nil
-		case hidden:
-			return nil
+// embedded reads every manifest of a file system that is part of the program.
+// It never changes, so there is nothing to watch.
+func (in *input) embedded(ctx context.Context, fsys fs.FS) {
+	l := listing{ctx: ctx, root: "."}
+	if err := fs.WalkDir(fsys, ".", l.visit); err != nil {
+		in.fail(".", err)
+	}
+	for _, path := range l.paths {
+		f, err := fsys.Open(path)
+		if err != nil {
+			in.fail(path, err)
+			continue
 		}
-		if isManifest(path) && isReadable(d) {
-			paths = append(paths, path)
+		in.read(path, f)
+		f.Close()
+	}
+}
+
+// listing gathers the manifests below root, and the directories they are in.
+// It leaves out what is hidden, for ConfigMap volumes keep their history
+// there, and kustomizations: they instruct other tools, and what they name is
+// read anyway.
+type listing struct {
+	ctx         context.Context
+	root        string
+	paths, dirs []string
+}
+
+// visit is an fs.WalkDirFunc.
+func (l *listing) visit(path string, d fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case l.ctx.Err() != nil:
+		return l.ctx.Err()
+	case path != l.root && strings.HasPrefix(d.Name(), "."):
+		if d.IsDir() {
+			return fs.SkipDir
 		}
-		return nil
-	})
-	slices.Sort(paths)
-	return paths, dirs, err
+	case d.IsDir():
+		l.dirs = append(l.dirs, path)
+	case isManifest(path) && isReadable(d) && !slices.Contains(kustomizationFiles, d.Name()):
+		l.paths = append(l.paths, path)
+	}
+	return nil
 }
 
 func isManifest(path string) bool {

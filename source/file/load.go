@@ -21,8 +21,8 @@ type Options struct {
 	Paths []string
 	// Kustomize are directories that hold a kustomization.
 	Kustomize []string
-	// FS holds manifests that are part of the program; all of them are read.
-	// nil has none.
+	// FS holds manifests that are part of the program. All of them are read,
+	// before those of Paths, and taken never to change. nil has none.
 	FS fs.FS
 	// Stdin is read where Paths has "-"; a watching Source reads it once.
 	Stdin io.Reader

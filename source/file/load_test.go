@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -90,6 +91,24 @@ func TestInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		f([]string{"a.yaml"}, "", "a.yaml: cannot be read: permission denied; check its permissions")
+	}
+}
+
+// Manifests that are embedded in the binary, with the user's own beside them.
+func TestTree(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "own.yaml"), configMap("own"))
+	tree := fstest.MapFS{
+		"base/a.yaml":             {Data: configMap("embedded")},
+		"base/kustomization.yaml": {Data: []byte("resources: [a.yaml]")},
+		"crds.go":                 {Data: []byte("package crds")},
+	}
+	snapshot, problems := Load(t.Context(), Options{FS: tree, Paths: []string{dir}})
+	if got := (loaded{snapshot: snapshot}).names(); got != "embedded own" || len(problems) > 0 {
+		t.Errorf("got %q, problems: %v", got, problems)
+	}
+	if got := snapshot.Origin("ConfigMap", "default", "embedded"); got != "base/a.yaml:2" {
+		t.Errorf("origin is %q", got)
 	}
 }
 
