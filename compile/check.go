@@ -25,6 +25,10 @@ func (k checker) predicate(text string) error {
 }
 
 func (k checker) expression(text string) error {
+	if text == "" {
+		_, err := expr.Compile(text) // in a Value it would mean that there is none
+		return err
+	}
 	return k.value(plan.Value{Expression: text})
 }
 

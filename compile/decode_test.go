@@ -31,6 +31,8 @@ func decode(t testing.TB, manifests []byte) source.Snapshot {
 			add(t, doc, &s.HTTPRoutes)
 		case "ReferenceGrant":
 			add(t, doc, &s.ReferenceGrants)
+		case "BackendTLSPolicy":
+			add(t, doc, &s.BackendTLSPolicies)
 		case "XBackendDestination":
 			add(t, doc, &s.Backends)
 		case "Backend":

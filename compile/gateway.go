@@ -24,7 +24,7 @@ type gateway struct {
 // compileClasses reports on the GatewayClasses that are ours.
 func (c *compiler) compileClasses() {
 	for _, class := range c.snapshot.GatewayClasses {
-		if c.controls(class.Name) {
+		if _, ours := c.snapshot.Class(class.Name); ours && c.controls(class.Name) {
 			c.promise(subject{kind: "GatewayClass", object: class}, string(gwv1.GatewayClassConditionStatusAccepted),
 				string(gwv1.GatewayClassReasonAccepted),
 				"GatewayClass is accepted by "+string(class.Spec.ControllerName)+".",
@@ -65,6 +65,7 @@ func (c *compiler) compileGateways() {
 	for _, o := range c.snapshot.Gateways {
 		class := string(o.Spec.GatewayClassName)
 		if !c.controls(class) {
+			c.pass(o)
 			continue
 		}
 		g := &gateway{name: nameOf(o), object: o, problem: bad[class]}
@@ -73,6 +74,17 @@ func (c *compiler) compileGateways() {
 		}
 		markConflicts(g.listeners)
 		c.ours[g.name] = g
+	}
+}
+
+// pass leaves a Gateway to others, but for one whose class nobody has where
+// nobody else is there to miss it.
+func (c *compiler) pass(o *gwv1.Gateway) {
+	class := string(o.Spec.GatewayClassName)
+	known := slices.ContainsFunc(c.snapshot.GatewayClasses, func(g *gwv1.GatewayClass) bool { return g.Name == class })
+	if _, ours := c.snapshot.Class(class); c.options.Alone && !known && !ours {
+		c.report(subject{kind: "Gateway", object: o}, string(gwv1.GatewayConditionAccepted), metav1.ConditionUnknown,
+			string(gwv1.GatewayReasonPending), "GatewayClass "+class+" not found, so nobody serves this Gateway; class egret is served here.")
 	}
 }
 

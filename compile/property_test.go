@@ -1,9 +1,12 @@
 package compile
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,7 +16,10 @@ import (
 	"golang.org/x/tools/txtar"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/auth"
+	"github.com/egret-gateway/egret/policy/ident"
 	"github.com/egret-gateway/egret/source"
 )
 
@@ -48,8 +54,20 @@ func join(a, b *source.Snapshot) {
 	}
 }
 
+// nobody answers no review: plans are only loaded here.
+type nobody struct{}
+
+func (nobody) Review(context.Context, string, []string) (ident.Review, error) {
+	return ident.Review{}, errors.ErrUnsupported
+}
+
+func (nobody) Access(context.Context, ident.Access) (bool, string, error) {
+	return false, "", errors.ErrUnsupported
+}
+
 // TestNeighbours breaks one object of one tenant in hundreds of ways and looks
-// at what the plan has for all others.
+// at what the plan has for all others. Whatever comes out, an engine must be
+// able to load it: one that could not would keep everybody on the old plan.
 func TestNeighbours(t *testing.T) {
 	t.Run("gateway-38 gateway-91 a broken object never changes what its neighbours get", func(t *testing.T) {
 		const size, rounds = 4, 600
@@ -60,6 +78,7 @@ func TestNeighbours(t *testing.T) {
 				t.Fatalf("the sound configuration is not: %+v", c)
 			}
 		}
+		loader := engine.New(engine.Deps{Auth: auth.Deps{Reviewer: nobody{}, Authorizer: nobody{}, HTTP: http.DefaultTransport}})
 		before := map[string]share{}
 		for i := range size {
 			before[tenant(i)] = view(whole, tenant(i))
@@ -69,6 +88,9 @@ func TestNeighbours(t *testing.T) {
 			victim := r.IntN(size)
 			what, broken := damage(t, r, good, victim)
 			p, _ := Compile(broken, Options{Alone: true})
+			if err := loader.Load(p); err != nil {
+				t.Fatalf("seed %d: %s made a plan that does not load: %v", seed, what, err)
+			}
 			for i := range size {
 				if i == victim {
 					continue

@@ -55,13 +55,19 @@ func (c *compiler) compileRule(r *route, i int) *rule {
 // part of it were not there.
 func (u *rule) refuse(p *problem) {
 	u.refused = true
-	if u.problem == nil {
-		u.problem = p
-	}
+	u.complain(p)
 	u.plan = plan.Rule{
 		Name: u.plan.Name, Route: u.plan.Route, Label: u.plan.Label, Timeouts: defaultTimeouts,
 		Fault: &plan.Fault{Status: 500, Reason: p.message},
 	}
+}
+
+// complain adds p to what is wrong with the rule. The first reason counts.
+func (u *rule) complain(p *problem) {
+	if u.problem != nil {
+		p = &problem{u.problem.reason, u.problem.message + "; " + p.message}
+	}
+	u.problem = p
 }
 
 // compileMatches translates the matches. One that cannot be is dropped: there
@@ -73,9 +79,7 @@ func (u *rule) compileMatches(spec *gwv1.HTTPRouteRule) {
 	for j := range spec.Matches {
 		m, err := match(&spec.Matches[j])
 		if err != nil {
-			if u.problem == nil {
-				u.problem = problemf(string(gwv1.RouteReasonUnsupportedValue), "match %d: %v", j, err)
-			}
+			u.complain(problemf(string(gwv1.RouteReasonUnsupportedValue), "match %d: %v", j, err))
 			continue
 		}
 		u.matches = append(u.matches, ruleMatch{m, j})
@@ -141,25 +145,7 @@ func (c *compiler) compileTargets(r *route, u *rule, spec *gwv1.HTTPRouteRule) {
 	sound := false
 	var targets []plan.Target
 	for i := range spec.BackendRefs {
-		ref := &spec.BackendRefs[i]
-		t := plan.Target{Weight: deref(ref.Weight, 1)}
-		var p *problem
-		if t.Backend, p = c.resolve(routeRef(r.ns), &ref.BackendRef); p != nil {
-			u.refs = append(u.refs, p)
-		}
-		f, err := refFilters(ref.Filters)
-		if err != nil {
-			p = problemf(string(gwv1.RouteReasonUnsupportedValue), "backendRef %d: %v", i, err)
-			if u.problem == nil {
-				u.problem = p
-			}
-		}
-		if p != nil {
-			t.Backend, t.Fault = "", &plan.Fault{Status: 500, Reason: p.message}
-		} else {
-			t.Request, t.Response = f.request, f.response
-		}
-		if t.Weight > 0 {
+		if t := c.compileTarget(r, u, i, &spec.BackendRefs[i]); t.Weight > 0 {
 			targets = append(targets, t)
 			sound = sound || t.Fault == nil
 		}
@@ -174,4 +160,23 @@ func (c *compiler) compileTargets(r *route, u *rule, spec *gwv1.HTTPRouteRule) {
 	default:
 		u.plan.Fault = &plan.Fault{Status: 500, Reason: "no backendRef has a weight above 0"}
 	}
+}
+
+func (c *compiler) compileTarget(r *route, u *rule, i int, ref *gwv1.HTTPBackendRef) plan.Target {
+	t := plan.Target{Weight: deref(ref.Weight, 1)}
+	backend, p := c.resolve(routeRef(r.ns), &ref.BackendRef)
+	if p != nil {
+		u.refs = append(u.refs, p)
+	}
+	f, err := refFilters(ref.Filters)
+	if err != nil {
+		p = problemf(string(gwv1.RouteReasonUnsupportedValue), "backendRef %d: %v", i, err)
+		u.complain(p)
+	}
+	if p != nil {
+		t.Fault = &plan.Fault{Status: 500, Reason: p.message}
+		return t
+	}
+	t.Backend, t.Request, t.Response = backend, f.request, f.response
+	return t
 }

@@ -27,7 +27,11 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 		return
 	}
 	port, ok := servicePort(svc, k.port)
-	if !ok {
+	switch {
+	case k.port == 0:
+		b.problem = problemf(string(gwv1.RouteReasonUnsupportedValue), "backendRef to Service %s names no port; it has %s", k.name, portList(svc))
+		return
+	case !ok:
 		b.problem = problemf(string(gwv1.RouteReasonBackendNotFound), "Service %s has no port %d; it has %s", k.name, k.port, portList(svc))
 		return
 	}
@@ -47,6 +51,20 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 		return
 	}
 	c.reach(svc, port, b)
+	c.demandTLS(svc, b)
+}
+
+// demandTLS closes a Service that a BackendTLSPolicy is about: it would be
+// spoken to in the clear, against what the policy says.
+func (c *compiler) demandTLS(svc *corev1.Service, b *backend) {
+	for _, p := range c.snapshot.BackendTLSPolicies {
+		for _, ref := range p.Spec.TargetRefs {
+			if p.Namespace == svc.Namespace && ref.Group == "" && ref.Kind == "Service" && string(ref.Name) == svc.Name {
+				b.problem = problemf(string(gwv1.RouteReasonUnsupportedValue),
+					"BackendTLSPolicy %s asks for TLS to Service %s, which is not supported; use an XBackendDestination", nameOf(p), nameOf(svc))
+			}
+		}
+	}
 }
 
 // frontedBy sends the traffic to one of our own Gateways, whose credentials
