@@ -7,33 +7,39 @@ import (
 // Condition is one thing that compile says about one object, in the terms of
 // Gateway API. On Kubernetes it becomes status; from files it is printed.
 type Condition struct {
-	Kind, Namespace, Name string
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
 	// Parent tells apart the parts of an object that have conditions of their
 	// own. For a route it is the parentRef as resolved; for a listener only
 	// SectionName is set; for the object itself it is zero.
-	Parent Ref
+	Parent Ref `json:"parent,omitzero"`
 
 	// Type is the condition's type, such as Accepted or ResolvedRefs.
-	Type   string
-	Status metav1.ConditionStatus
+	Type   string                 `json:"type"`
+	Status metav1.ConditionStatus `json:"status"`
 	// Reason is one CamelCase word; Message is a sentence for the user that
 	// says what was found where, and what to do.
-	Reason, Message string
+	Reason  string `json:"reason"`
+	Message string `json:"message,omitempty"`
 	// Generation is the metadata.generation that was compiled.
-	Generation int64
+	Generation int64 `json:"generation,omitempty"`
 
 	// Kinds and Attached are set on every condition of a listener: the kinds
 	// of routes that may attach, joined by commas, and how many routes did.
-	Kinds    string
-	Attached int32
+	Kinds    string `json:"kinds,omitempty"`
+	Attached int32  `json:"attached,omitempty"`
 }
 
 // Ref is a resolved reference to a parent, with every default filled in.
 type Ref struct {
-	Group, Kind, Namespace, Name string
-	SectionName                  string
+	Group       string `json:"group,omitempty"`
+	Kind        string `json:"kind,omitempty"`
+	Namespace   string `json:"namespace,omitempty"`
+	Name        string `json:"name,omitempty"`
+	SectionName string `json:"sectionName,omitempty"`
 	// Port is the parentRef's port, 0 when it names none.
-	Port int32
+	Port int32 `json:"port,omitempty"`
 }
 
 // Bad reports whether the condition tells of something that does not work as

@@ -9,15 +9,16 @@ import (
 // Every part that is known is filled in; String joins them for a person.
 type Problem struct {
 	// File is the path as the user gave or would give it; "-" is stdin.
-	File string
+	File string `json:"file"`
 	// Line counts from 1; 0 is unknown.
-	Line int
+	Line int `json:"line,omitempty"`
 	// Object is the object's kind and name, such as "HTTPRoute default/chat".
-	Object string
+	Object string `json:"object,omitempty"`
 	// Field is the path of the field, such as spec.rules[0].backendRefs.
-	Field string
-	// Why says what was refused, Do what to do about it.
-	Why, Do string
+	Field string `json:"field,omitempty"`
+	// Why says what was refused; Do says what to do about it.
+	Why string `json:"why"`
+	Do  string `json:"do,omitempty"`
 }
 
 // String returns "file:line: object: field: why; do" without the parts that are empty.

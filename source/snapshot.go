@@ -55,7 +55,11 @@ type Snapshot struct {
 }
 
 // Key identifies an object. Namespace is empty for cluster-scoped kinds.
-type Key struct{ Kind, Namespace, Name string }
+type Key struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
 
 // String returns "Kind namespace/name", or "Kind name" without a namespace.
 func (k Key) String() string {
@@ -74,8 +78,8 @@ func (s *Snapshot) Origin(kind, namespace, name string) string {
 // Notice is a remark about an object that is not a mistake.
 type Notice struct {
 	Key
-	Origin  string
-	Message string
+	Origin  string `json:"origin,omitempty"`
+	Message string `json:"message"`
 }
 
 // String returns the notice as one line for a person.

@@ -69,7 +69,11 @@ func (s *Source) admit(ctx context.Context, o object, k *kind, version string) (
 		return nil, ps
 	}
 	obj.SetNamespace(key.Namespace)
-	obj.SetGeneration(max(obj.GetGeneration(), 1))
+	if !k.status {
+		// A status that is kept says which generation it saw, so there the
+		// file's own number stays.
+		obj.SetGeneration(max(obj.GetGeneration(), 1))
+	}
 	complete(obj)
 	return obj, nil
 }

@@ -34,7 +34,7 @@ func (d document) objects() ([]object, *source.Problem) {
 	m, ok := value.(map[string]any)
 	if !ok {
 		return nil, d.problem(&mistake{
-			line: d.line + root.Line - 1,
+			line: d.at(root.Line),
 			why:  "is not a Kubernetes object: it holds " + describe(value),
 			do:   "start it with apiVersion, kind and metadata",
 		})
@@ -62,7 +62,7 @@ func (d document) unpack(root *yaml.Node, m map[string]any) ([]object, *source.P
 		value, ok := item.(map[string]any)
 		if !ok {
 			p := d.problem(&mistake{
-				line: d.line + node.Line - 1,
+				line: d.at(node.Line),
 				why:  fmt.Sprintf("items[%d] is not an object: it holds %s", i, describe(item)),
 				do:   "give it apiVersion, kind and metadata",
 			})

@@ -22,7 +22,8 @@ const (
 // document is one YAML document of a file, or one JSON text.
 type document struct {
 	file string
-	// line is the number of the document's first line in the file.
+	// line is the number of the document's first line in the file, 0 when the
+	// text was built from several.
 	line int
 	text []byte
 }
@@ -54,6 +55,15 @@ func isSeparator(line []byte) bool {
 	return found && (len(rest) == 0 || strings.IndexByte(" \t\r\n", rest[0]) >= 0)
 }
 
+// at turns a line of the document into one of the file, 0 when the document
+// was built and stands in no file.
+func (d document) at(line int) int {
+	if d.line == 0 {
+		return 0
+	}
+	return d.line + line - 1
+}
+
 // mistake is something wrong at a line of a document, or of a file.
 type mistake struct {
 	line    int
@@ -75,7 +85,7 @@ func (d document) parse() (*yaml.Node, error) {
 		return nil, d.syntax(err)
 	}
 	if err := loader.Load(&more); err == nil {
-		return nil, &mistake{d.line + more.Line - 1, "has a second document that no --- line starts", "put --- on the line before it"}
+		return nil, &mistake{d.at(more.Line), "has a second document that no --- line starts", "put --- on the line before it"}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, d.syntax(err)
 	}
@@ -96,7 +106,7 @@ func (d document) syntax(err error) error {
 		m.why = at.Message
 		// The end of the text is taken for a line of its own.
 		line := min(max(at.Mark.Line, at.ContextMark.Line, 1), 1+bytes.Count(bytes.TrimRight(d.text, "\n"), []byte("\n")))
-		m.line = d.line + line - 1
+		m.line = d.at(line)
 	}
 	if bytes.ContainsRune(d.text, '\t') && strings.Contains(m.why, "cannot start any token") {
 		m.do = "indent with spaces instead of tabs"
@@ -118,7 +128,7 @@ type converter struct {
 }
 
 func (c *converter) fail(n *yaml.Node, do, format string, args ...any) error {
-	return &mistake{line: c.doc.line + n.Line - 1, why: fmt.Sprintf(format, args...), do: do}
+	return &mistake{line: c.doc.at(n.Line), why: fmt.Sprintf(format, args...), do: do}
 }
 
 func (c *converter) value(n *yaml.Node, depth int) (any, error) {
@@ -163,7 +173,7 @@ func (c *converter) mapping(n *yaml.Node, depth int) (any, error) {
 			return nil, c.fail(key, "use a plain word as the key", "has a key that is not a string")
 		}
 		if first, twice := lines[key.Value]; twice {
-			return nil, c.fail(key, "remove one of the two", "has the key %q twice, first on line %d", key.Value, c.doc.line+first-1)
+			return nil, c.fail(key, "remove one of the two", "has the key %q twice, first on line %d", key.Value, c.doc.at(first))
 		}
 		lines[key.Value] = key.Line
 		v, err := c.value(val, depth+1)
@@ -259,7 +269,7 @@ func (d document) lineOf(n *yaml.Node, path string) int {
 		}
 		key, val, rest := step(n, path)
 		if val == nil {
-			return d.line + line - 1
+			return d.at(line)
 		}
 		line, n, path = key.Line, val, rest
 	}
