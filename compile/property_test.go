@@ -78,7 +78,7 @@ func TestNeighbours(t *testing.T) {
 				t.Fatalf("the sound configuration is not: %+v", c)
 			}
 		}
-		loader := engine.New(engine.Deps{Auth: auth.Deps{Reviewer: nobody{}, Authorizer: nobody{}, HTTP: http.DefaultTransport}})
+		loader := loader()
 		before := map[string]share{}
 		for i := range size {
 			before[tenant(i)] = view(whole, tenant(i))
@@ -86,7 +86,7 @@ func TestNeighbours(t *testing.T) {
 		for seed := range uint64(rounds) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			victim := r.IntN(size)
-			what, broken := damage(t, r, good, victim)
+			what, broken := damage(t, r, good, tenant(victim))
 			p, _ := Compile(broken, Options{Alone: true})
 			if err := loader.Load(p); err != nil {
 				t.Fatalf("seed %d: %s made a plan that does not load: %v", seed, what, err)
@@ -99,6 +99,30 @@ func TestNeighbours(t *testing.T) {
 				if was, is := before[tenant(i)], view(p, tenant(i)); !reflect.DeepEqual(was, is) {
 					t.Fatalf("seed %d: %s changed what %s gets (-before +after)\n%s", seed, what, tenant(i), cmp.Diff(was, is))
 				}
+			}
+		}
+	})
+}
+
+func loader() *engine.Engine {
+	return engine.New(engine.Deps{Auth: auth.Deps{Reviewer: nobody{}, Authorizer: nobody{}, HTTP: http.DefaultTransport}})
+}
+
+// TestRuins breaks several objects at once, shared ones too.
+func TestRuins(t *testing.T) {
+	t.Run("gateway-38 whatever is broken, nothing panics and the plan loads", func(t *testing.T) {
+		good, loader := tenants(t, 2), loader()
+		for seed := range uint64(600) {
+			r := rand.New(rand.NewPCG(seed, 3))
+			s, done := good, ""
+			for range 1 + r.IntN(6) {
+				var what string
+				what, s = damage(t, r, s, "")
+				done += what + "; "
+			}
+			p, _ := Compile(s, Options{Alone: true})
+			if err := loader.Load(p); err != nil {
+				t.Fatalf("seed %d: %smade a plan that does not load: %v", seed, done, err)
 			}
 		}
 	})
@@ -149,13 +173,13 @@ func keep[T any](list []T, want func(T) bool) []T {
 }
 
 // damage returns the snapshot with one object of the victim's changed at
-// random, or taken away.
-func damage(t *testing.T, r *rand.Rand, good source.Snapshot, victim int) (string, source.Snapshot) {
+// random, or taken away; with any object if the victim is "".
+func damage(t *testing.T, r *rand.Rand, good source.Snapshot, victim string) (string, source.Snapshot) {
 	t.Helper()
 	out := good
-	if r.IntN(8) == 0 {
+	if victim != "" && r.IntN(8) == 0 {
 		gw := good.Gateways[0].DeepCopy()
-		at := slices.IndexFunc(gw.Spec.Listeners, func(l gwv1.Listener) bool { return string(l.Name) == tenant(victim) })
+		at := slices.IndexFunc(gw.Spec.Listeners, func(l gwv1.Listener) bool { return string(l.Name) == victim })
 		what := mutate(t, r, &gw.Spec.Listeners[at])
 		out.Gateways = []*gwv1.Gateway{gw}
 		return "listener: " + what, out
@@ -163,21 +187,17 @@ func damage(t *testing.T, r *rand.Rand, good source.Snapshot, victim int) (strin
 	v := reflect.ValueOf(&out).Elem()
 	for {
 		f := v.Field(r.IntN(v.NumField()))
-		if f.Kind() != reflect.Slice || f.Len() == 0 {
+		if f.Kind() != reflect.Slice || f.Len() == 0 || f.Type().Elem().Kind() != reflect.Pointer {
 			continue
 		}
 		i := r.IntN(f.Len())
 		object := f.Index(i)
-		if object.Kind() != reflect.Pointer {
-			continue
-		}
-		if object.Elem().FieldByName("Namespace").String() != tenant(victim) {
+		if victim != "" && object.Elem().FieldByName("Namespace").String() != victim {
 			continue
 		}
 		list := reflect.AppendSlice(reflect.MakeSlice(f.Type(), 0, f.Len()), f)
 		if r.IntN(10) == 0 {
-			list = reflect.AppendSlice(list.Slice(0, i), f.Slice(i+1, f.Len()))
-			f.Set(list)
+			f.Set(reflect.AppendSlice(list.Slice(0, i), f.Slice(i+1, f.Len())))
 			return "removed " + object.Type().String(), out
 		}
 		broken := reflect.New(object.Type().Elem())
