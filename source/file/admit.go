@@ -64,6 +64,9 @@ func (s *Source) admit(ctx context.Context, o object, k *kind, version string) (
 			return nil, ps
 		}
 	}
+	if !k.status {
+		delete(o.value, "status") // the definition may have a default for it
+	}
 	obj, ps := o.decode(k, key)
 	if ps != nil {
 		return nil, ps

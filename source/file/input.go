@@ -19,8 +19,9 @@ import (
 
 // Bounds on what is read.
 const (
-	maxTotal    = 64 << 20
-	maxDocument = 10 << 20
+	maxTotal     = 64 << 20
+	maxDocument  = 10 << 20
+	maxDocuments = 100_000
 )
 
 // stdin is the path that means standard input.
@@ -209,9 +210,17 @@ func (in *input) read(path string, r io.Reader) {
 	in.add(split(path, text)...)
 }
 
-// add keeps the documents that are not too large.
+// add keeps the documents that are neither too large nor too many.
 func (in *input) add(docs ...document) {
 	for _, d := range docs {
+		if len(in.docs) == maxDocuments {
+			in.problems = append(in.problems, source.Problem{
+				File: d.file, Line: d.line,
+				Why: fmt.Sprintf("nothing is read from here on: the manifests hold more than %d documents", maxDocuments),
+				Do:  "name fewer files",
+			})
+			return
+		}
 		if len(d.text) > maxDocument {
 			in.problems = append(in.problems, source.Problem{
 				File: d.file, Line: d.line,

@@ -48,6 +48,14 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d ConfigMaps", len(snapshot.ConfigMaps))
 		}
 	})
+	t.Run("too many documents", func(t *testing.T) {
+		in := &input{docs: make([]document, maxDocuments-1)}
+		in.add(split("a.yaml", []byte("one\n---\ntwo\n---\nthree\n"))...)
+		want := []string{"a.yaml:2: nothing is read from here on: the manifests hold more than 100000 documents; name fewer files"}
+		if diff := cmp.Diff(want, problemLines(in.problems)); diff != "" || len(in.docs) != maxDocuments {
+			t.Errorf("%d documents, %s", len(in.docs), diff)
+		}
+	})
 	t.Run("manifests that are too large together", func(t *testing.T) {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, "small.yaml"), []byte(small))
@@ -230,7 +238,7 @@ status: {addresses: [{value: 192.0.2.1}], written: elsewhere}
 	if want := "facebook/opt-125m {maas-default-gateway openshift-ingress} gw 3 3 http://opt gateway-external True"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if gw := snapshot.Gateways[0]; len(gw.Status.Addresses) != 0 || gw.Generation != 7 {
+	if gw := snapshot.Gateways[0]; len(gw.Status.Addresses)+len(gw.Status.Conditions) != 0 || gw.Generation != 7 {
 		t.Errorf("status is %+v, generation %d", gw.Status, gw.Generation)
 	}
 }
