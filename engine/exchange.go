@@ -346,6 +346,12 @@ func (x *Exchange) BreakOff(reason string) []byte {
 	return x.reply.Cut("upstream_error", reason)
 }
 
+// Unfinished reports whether a stream of an AI call has passed without saying
+// how it ends. A body asks where the framing cannot tell an end from a break.
+func (x *Exchange) Unfinished() bool {
+	return x.ai && x.Record.Stream && x.reply != nil && !x.reply.Done()
+}
+
 // End closes the exchange, settles what is open and hands out the Record. sent
 // counts the body bytes that the client got. It may be called once.
 func (x *Exchange) End(ctx context.Context, outcome Outcome, sent int64) *Record {
