@@ -41,9 +41,12 @@ func Address(e plan.Endpoint) string {
 	return net.JoinHostPort(e.Address, port)
 }
 
-// Dial connects to an address made by Address or to a DNS name. Connect
-// time-out: plan.DefaultConnectTimeout.
+// Dial connects to an address made by Address or to a DNS name. Looking up and
+// connecting together take at most plan.DefaultConnectTimeout. Connecting
+// knows its errors.
 func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, plan.DefaultConnectTimeout)
+	defer cancel()
 	c, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, &connectError{err}
@@ -73,45 +76,26 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			return c, err
 		}
 	}
-	guard := d.Guard
-	if guard == nil {
-		guard = Refused
-	}
 	if d.Names != nil {
 		if mapped, ok := d.Names(host, port); ok {
-			// The operator wrote this address down: loopback is meant.
 			address = mapped
 		}
 	}
-	nd := net.Dialer{Timeout: plan.DefaultConnectTimeout, ControlContext: func(_ context.Context, _, addr string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(addr)
-		if err != nil {
-			return fmt.Errorf("address %q: %w", addr, err)
-		}
-		return guard(ap.Addr().Unmap())
-	}}
-	return nd.DialContext(ctx, network, address)
+	guarded := net.Dialer{ControlContext: d.check}
+	return guarded.DialContext(ctx, network, address)
 }
 
-// metadata are the addresses at which clouds hand out credentials.
-var metadata = []netip.Prefix{
-	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("fd00:ec2::254/128"),
-	netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("192.0.0.192/32"),
-}
-
-// Refused is the guard that always applies: metadata services, link-local,
-// unspecified and multicast addresses are never dialled, whatever name led
-// there. It is asked about the address itself, after resolution.
-func Refused(a netip.Addr) error {
-	if a.IsUnspecified() || a.IsMulticast() {
-		return fmt.Errorf("address %s is never dialled (unspecified or multicast)", a)
+// check asks the guard about the very address that is about to be connected
+// to, once per address that a name resolved to.
+func (d *Dialer) check(_ context.Context, _, address string, _ syscall.RawConn) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", address, err)
 	}
-	for _, p := range metadata {
-		if p.Contains(a) {
-			return fmt.Errorf("address %s is never dialled (link-local or a cloud's metadata service)", a)
-		}
+	if d.Guard != nil {
+		return d.Guard(ap.Addr().Unmap())
 	}
-	return nil
+	return Refused(ap.Addr())
 }
 
 // connectError marks failures that happened before a request was sent.
@@ -123,8 +107,9 @@ func (e *connectError) Unwrap() error { return e.err }
 // Connecting reports whether err happened while connecting: nothing of the
 // request has left.
 func Connecting(err error) bool {
-	var c *connectError
-	var tlsErr *tls.CertificateVerificationError
+	var dial *connectError
+	var verify *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	return errors.As(err, &c) || errors.As(err, &tlsErr) || errors.As(err, &record)
+	var alert tls.AlertError
+	return errors.As(err, &dial) || errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert)
 }

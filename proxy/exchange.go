@@ -2,45 +2,56 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // exchange is one request on this plane: what the engine decides meets what
 // the sockets do.
 type exchange struct {
-	port *port
-	x    *engine.Exchange
-	w    http.ResponseWriter
-	ctl  *http.ResponseController
-	r    *http.Request
+	port  *port
+	links *provider.Links
+	x     *engine.Exchange
+	w     http.ResponseWriter
+	ctl   *http.ResponseController
+	r     *http.Request
 
-	ctx    context.Context // ends with the client, the time-out or the idle timer
+	ctx    context.Context // ends with the client or a time-out
 	cancel context.CancelCauseFunc
+	watch  watch
 
-	outcome engine.Outcome
-	sent    int64
+	received bool    // the request body has been read whole
+	upload   *upload // or streams
+	begun    bool    // the client has been given a status
+	outcome  engine.Outcome
+	sent     int64
 }
-
-// Causes of an exchange's end.
-var (
-	errRequestTimeout = errors.New("the request's time is over")
-	errIdle           = errors.New("the backend was silent for too long")
-)
 
 // handle is the journey of a request.
 func (p *port) handle(w http.ResponseWriter, r *http.Request) {
-	e := &exchange{port: p, w: w, ctl: http.NewResponseController(w), r: r, outcome: engine.Done}
+	e := &exchange{
+		port: p, links: p.server.o.Pool.Links(), w: w, ctl: http.NewResponseController(w), r: r,
+		received: r.Body == http.NoBody, outcome: engine.Done,
+	}
 	e.ctx, e.cancel = context.WithCancelCause(r.Context())
-	defer e.cancel(nil)
+	e.watch.ctl, e.watch.cancel = e.ctl, e.cancel
+	defer e.end()
+	if p.stale(r) {
+		w.Header().Set("Connection", "close")
+	}
 	var step engine.Step
 	e.x, step = p.server.o.Engine.Begin(e.ctx, p.head(r))
-	defer func() { e.x.End(r.Context(), e.outcome, e.sent) }()
+	if r.Method == http.MethodConnect {
+		step = e.x.Refuse(noTunnels())
+	}
+	if limit := e.x.Timeouts().Request; limit > 0 {
+		e.watch.until(e.x.Record.Time.Add(limit))
+	}
 	if step == engine.NeedBody {
 		step = e.readBody()
 	}
@@ -48,11 +59,28 @@ func (p *port) handle(w http.ResponseWriter, r *http.Request) {
 		e.refuse(e.x.Refusal)
 		return
 	}
-	if limit := e.x.Timeouts().Request; limit > 0 {
-		timer := time.AfterFunc(limit-time.Since(e.x.Record.Time), func() { e.cancel(errRequestTimeout) })
-		defer timer.Stop()
-	}
 	e.forward()
+}
+
+// end closes the exchange, also when a panic is on its way: ErrAbortHandler
+// cuts the connection, any other is a bug of ours and costs this request alone.
+func (e *exchange) end() {
+	v := recover()
+	e.watch.stop()
+	e.cancel(nil)
+	if v != nil && v != http.ErrAbortHandler {
+		e.outcome = engine.UpstreamGone
+		e.port.server.o.Log.Error("BUG: a request panicked", "gateway", e.port.gateway, "method", e.r.Method, "panic", v, "stack", string(debug.Stack()))
+		v = http.ErrAbortHandler
+	}
+	if e.x != nil {
+		// The limits are settled although the client is gone.
+		e.x.End(context.WithoutCancel(e.r.Context()), e.outcome, e.sent)
+	}
+	if v != nil {
+		panic(v)
+	}
+	e.finishUpload()
 }
 
 func (p *port) head(r *http.Request) engine.Head {
@@ -64,56 +92,30 @@ func (p *port) head(r *http.Request) engine.Head {
 		h.Scheme = "https"
 	}
 	if r.URL.IsAbs() || h.Path == "" {
-		h.Path = r.URL.RequestURI() // an absolute-form target names its host in Host already
+		h.Path = r.URL.RequestURI() // an absolute-form target names its host in Host already (RFC 9112 3.2.2)
 	}
 	h.Remote, _ = netip.ParseAddrPort(r.RemoteAddr)
 	return h
 }
 
-// readBody reads the whole body within its bounds of size and time.
-func (e *exchange) readBody() engine.Step {
-	limit := e.x.BodyLimit()
-	buf := make([]byte, 0, bufferSize(e.r.ContentLength, limit))
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		e.ctl.SetReadDeadline(time.Now().Add(bodyIdleTimeout))
-		n, err := e.r.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if int64(len(buf)) > limit {
-			e.w.Header().Set("Connection", "close") // the rest is not worth reading
-			return e.x.Refuse(e.x.TooLarge())
-		}
-		if err == io.EOF {
-			e.ctl.SetReadDeadline(time.Time{})
-			return e.x.Body(e.ctx, buf)
-		}
-		if err != nil {
-			e.outcome = engine.ClientGone
-			e.w.Header().Set("Connection", "close")
-			return e.x.Refuse(&engine.Refusal{Status: http.StatusRequestTimeout, Code: "slow_or_broken_body", Reason: err.Error(),
-				Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte("the request body did not arrive\n")})
-		}
+// noTunnels refuses CONNECT: a gateway to named backends is nobody's proxy.
+func noTunnels() *engine.Refusal {
+	return &engine.Refusal{
+		Status: http.StatusMethodNotAllowed, Code: "connect", Reason: "CONNECT asks for a tunnel, which this gateway does not give",
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte("CONNECT is not allowed here\n"),
 	}
-}
-
-// bufferSize is a first guess that a lying Content-Length cannot inflate.
-func bufferSize(length, limit int64) int64 {
-	const most = 64 << 10
-	if length < 0 {
-		return 4 << 10
-	}
-	return min(length+1, limit+1, most)
 }
 
 // refuse writes an answer of our own.
 func (e *exchange) refuse(f *engine.Refusal) {
+	e.settleBody()
 	h := e.w.Header()
 	for name, v := range f.Header {
 		h[name] = v
 	}
 	h.Set("X-Request-Id", e.x.Record.ID)
+	e.begun = true
+	e.watch.begin(forClient, stall)
 	e.w.WriteHeader(f.Status)
 	if e.r.Method != http.MethodHead {
 		n, _ := e.w.Write(f.Body)
@@ -121,13 +123,16 @@ func (e *exchange) refuse(f *engine.Refusal) {
 	}
 }
 
-// why tells how a failed step ended the exchange.
-func (e *exchange) why() engine.Outcome {
-	switch cause := context.Cause(e.ctx); {
-	case errors.Is(cause, errRequestTimeout), errors.Is(cause, errIdle):
-		return engine.TimedOut
-	case e.r.Context().Err() != nil:
-		return engine.ClientGone
+// settleBody prepares for an answer to a request whose body has not been read.
+// net/http reads on for a while before it answers, so that the connection can
+// be used again; a client that is slow to send must not hold it for longer.
+func (e *exchange) settleBody() {
+	if e.received || e.r.ProtoMajor != 1 {
+		return
 	}
-	return engine.UpstreamGone
+	if e.upload != nil {
+		e.w.Header().Set("Connection", "close") // somebody may be reading the body still
+		return
+	}
+	e.ctl.SetReadDeadline(time.Now().Add(linger))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
@@ -14,8 +15,12 @@ import (
 	"github.com/egret-gateway/egret/provider"
 )
 
-// peekSize bounds what of an error answer is read to decide on a retry.
-const peekSize = 64 << 10
+const (
+	// peekSize bounds what of an error answer is read to decide on a retry.
+	peekSize = 64 << 10
+	// tries bounds the attempts at one request.
+	tries = 2
+)
 
 // forward sends the request upstream and relays the answer.
 func (e *exchange) forward() {
@@ -25,241 +30,180 @@ func (e *exchange) forward() {
 			e.refuse(refusal)
 			return
 		}
-		res, cancel, refusal := e.send(a)
+		res, refusal := e.send(a)
 		if refusal != nil {
-			e.outcome = e.why()
-			if e.outcome != engine.ClientGone {
-				e.refuse(refusal)
+			if e.outcome == engine.Done {
+				e.outcome = outcome(e.ctx, e.r.Context())
 			}
+			e.refuse(refusal)
 			return
 		}
-		p, again := e.response(res)
-		if again {
+		p := e.response(res)
+		if p.Retry && n < tries {
 			res.Body.Close()
-			cancel()
 			continue
 		}
+		defer res.Body.Close()
 		e.relay(res, p)
+		return
+	}
+}
+
+// send makes one upstream call.
+func (e *exchange) send(a *engine.Attempt) (*http.Response, *engine.Refusal) {
+	transport, scheme, address, err := e.links.Target(a.Backend)
+	if err != nil {
+		return nil, e.fail(err)
+	}
+	req := e.request(a, scheme, address)
+	if a.Timeout > 0 && a.Timeout != e.x.Timeouts().Request {
+		e.watch.until(earlier(e.watch.end, time.Now().Add(a.Timeout)))
+	}
+	e.watch.begin(forAnswer, 0)
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, e.fail(err)
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols && !switched(a.Header, res.Header) {
 		res.Body.Close()
-		cancel()
-		return
+		return nil, e.fail(errors.New("the backend switched to a protocol that nobody asked for"))
 	}
+	if e.upload != nil {
+		e.upload.release()
+	}
+	return res, nil
 }
 
-// response asks the engine what to do with an answer; again is true when it is
-// to be dropped for another try.
-func (e *exchange) response(res *http.Response) (p engine.ResponsePlan, again bool) {
-	head := engine.ResponseHead{Status: res.StatusCode, Header: res.Header}
-	p = e.x.Response(head)
-	if p.Peek {
-		head.Body = make([]byte, 0, 512)
-		head.Body, _ = io.ReadAll(io.LimitReader(res.Body, peekSize))
-		if p = e.x.Response(head); !p.Retry {
-			res.Body = struct {
-				io.Reader
-				io.Closer
-			}{io.MultiReader(bytes.NewReader(head.Body), res.Body), res.Body}
-		}
+// earlier is the earlier of two ends, of which a may be none.
+func earlier(a, b time.Time) time.Time {
+	if !a.IsZero() && a.Before(b) {
+		return a
 	}
-	return p, p.Retry
+	return b
 }
 
-// send makes one upstream call. cancel ends it.
-func (e *exchange) send(a *engine.Attempt) (*http.Response, context.CancelFunc, *engine.Refusal) {
-	transport, scheme, address, err := e.port.server.o.Pool.Target(a.Backend)
-	if err != nil {
-		return nil, nil, e.x.Fail(failure(err), err.Error())
-	}
-	ctx, cancel := context.WithCancel(e.ctx)
-	path, query, _ := strings.Cut(a.Path, "?")
+// request builds what is sent for an attempt.
+func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Request {
 	req := &http.Request{
-		Method: e.r.Method, URL: &url.URL{Scheme: scheme, Host: address, Opaque: "", Path: path, RawQuery: query}, Host: a.Host,
-		Header: a.Header, ProtoMajor: 1, ProtoMinor: 1, Body: e.r.Body, ContentLength: e.r.ContentLength,
+		Method: e.r.Method, URL: target(scheme, address, a.Path), Host: a.Host,
+		Header: a.Header, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
 	}
-	setRawPath(req.URL, path)
-	if a.Replace {
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(a.Body)), int64(len(a.Body))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.Body)), nil }
+	if _, sent := a.Header["User-Agent"]; !sent {
+		a.Header["User-Agent"] = []string{""} // or net/http would send its own
 	}
-	if req.ContentLength == 0 {
-		req.Body = http.NoBody
+	if wantsTrailers(e.r.Header) {
+		a.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
 	}
-	var timer *time.Timer
-	if a.Timeout > 0 {
-		timer = time.AfterFunc(a.Timeout, func() { e.cancel(errRequestTimeout) })
-	}
-	res, err := transport.RoundTrip(req.WithContext(ctx))
-	if timer != nil {
-		timer.Stop()
-	}
-	if err != nil {
-		cancel()
-		f := failure(err)
-		if errors.Is(context.Cause(e.ctx), errRequestTimeout) {
-			f = engine.NoTime
-		}
-		return nil, nil, e.x.Fail(f, err.Error())
-	}
-	return res, cancel, nil
-}
-
-// setRawPath keeps escapes as the client wrote them.
-func setRawPath(u *url.URL, raw string) {
-	if p, err := url.PathUnescape(raw); err == nil {
-		u.Path, u.RawPath = p, raw
-	}
-}
-
-func failure(err error) engine.Failure {
-	var timeout interface{ Timeout() bool }
 	switch {
-	case errors.Is(err, provider.ErrNoEndpoint):
-		return engine.NoEndpoint
-	case provider.Connecting(err):
-		return engine.NoConnect
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return engine.NoTime
+	case a.Replace:
+		replay(req, a.Body)
+	case !e.received:
+		if e.upload == nil {
+			e.startUpload(e.x.Idle())
+		}
+		req.Body, req.ContentLength, req.Trailer = e.upload, e.r.ContentLength, e.upload.trailer
 	}
-	return engine.NoAnswer
+	return req.WithContext(e.ctx)
 }
 
-// relay passes an answer on, piece by piece.
-func (e *exchange) relay(res *http.Response, p engine.ResponsePlan) {
-	h := e.w.Header()
-	for name, v := range p.Header {
-		h[name] = v
+// target writes a URL that leaves as it came: with its escapes, not decoded
+// and encoded again, so that the backend reads what was matched.
+func target(scheme, address, raw string) *url.URL {
+	path, query, _ := strings.Cut(raw, "?")
+	u := &url.URL{Scheme: scheme, Host: address, Opaque: path, RawQuery: query}
+	if strings.HasPrefix(path, "//") { // would be taken for a host
+		u.Opaque = ""
+		if p, err := url.PathUnescape(path); err == nil {
+			u.Path, u.RawPath = p, path
+		}
 	}
-	if res.StatusCode == http.StatusSwitchingProtocols {
-		e.upgrade(res)
+	return u
+}
+
+// replay gives a request a body that can be sent again. A kept connection may
+// turn out to have been closed by the backend just when the request was
+// written; the transport then tries once more on another connection, provided
+// that no byte of an answer came and the request says that it may be repeated.
+// It may be said of ours, since such a backend has begun no answer; the header
+// that says it is empty and does not travel. Bodies that stream are not kept
+// and cannot be sent again.
+func replay(req *http.Request, body []byte) {
+	if len(body) == 0 {
 		return
 	}
-	for name := range res.Trailer {
-		h.Add("Trailer", name)
-	}
-	e.w.WriteHeader(res.StatusCode)
-	r := &relay{exchange: e, res: res, plan: p, idle: e.x.Idle()}
-	r.run()
-}
-
-// relay is the body of an answer on its way.
-type relay struct {
-	*exchange
-	res  *http.Response
-	plan engine.ResponsePlan
-	idle time.Duration
-	held []byte // the last piece of an answer whose end is not known yet
-}
-
-// run copies until the body ends. One read becomes one write and, for a
-// stream, one flush: events arrive when they are sent.
-func (r *relay) run() {
-	buf := make([]byte, 32<<10)
-	timer := r.watch()
-	if timer != nil {
-		defer timer.Stop()
-	}
-	flush := r.plan.Watch && !r.plan.Hold || streaming(r.res)
-	if flush {
-		r.ctl.Flush() // the head, before the first event
-	}
-	var seen int64
-	for {
-		n, err := r.res.Body.Read(buf)
-		if timer != nil {
-			timer.Reset(r.idle)
+	again := 0
+	open := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) } // a type that net/http sends in one write with the head
+	req.Body, req.ContentLength = open(), int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) {
+		if again++; again >= tries {
+			return nil, errors.New("the backend closed its connections again and again")
 		}
-		seen += int64(n)
-		last := err == io.EOF || r.res.ContentLength >= 0 && seen >= r.res.ContentLength
-		if n > 0 || last {
-			if !r.pass(buf[:n], last, flush) {
-				return
-			}
-		}
-		if err == io.EOF || last {
-			r.trailers()
-			return
-		}
-		if err != nil {
-			r.broken(err)
-			return
-		}
+		return open(), nil
+	}
+	if _, sent := req.Header["Idempotency-Key"]; !sent {
+		req.Header["X-Idempotency-Key"] = nil
 	}
 }
 
-// watch starts the idle timer, which ends the exchange.
-func (r *relay) watch() *time.Timer {
-	if r.idle <= 0 {
-		return nil
-	}
-	return time.AfterFunc(r.idle, func() { r.cancel(errIdle) })
-}
-
-// streaming reports whether an answer should be flushed as it comes.
-func streaming(res *http.Response) bool {
-	return res.ContentLength < 0 || strings.Contains(strings.ToLower(res.Header.Get("Content-Type")), "text/event-stream")
-}
-
-// pass gives a piece to the engine and then to the client. An answer that is
-// held stays one piece behind, so that the last one goes out settled.
-func (r *relay) pass(b []byte, last, flush bool) bool {
-	if r.plan.Watch {
-		if r.plan.Hold && !last {
-			b, r.held = r.held, append(r.held[:0:0], b...)
-			if len(b) == 0 {
+func wantsTrailers(h http.Header) bool {
+	for _, v := range h["Te"] {
+		for tok := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(textproto.TrimString(tok), "trailers") {
 				return true
 			}
-			return r.write(r.x.Chunk(r.ctx, b, false), flush)
 		}
-		if len(r.held) > 0 {
-			held := r.held
-			r.held = nil
-			if !r.write(r.x.Chunk(r.ctx, held, false), false) {
-				return false
-			}
+	}
+	return false
+}
+
+// switched reports whether a 101 is to the protocol that was asked for.
+func switched(asked, got http.Header) bool {
+	return asked.Get("Upgrade") != "" && strings.EqualFold(asked.Get("Upgrade"), got.Get("Upgrade"))
+}
+
+// fail turns an upstream call that came to nothing into an answer. The cause
+// may have been the client's own body.
+func (e *exchange) fail(err error) *engine.Refusal {
+	if e.upload != nil {
+		if cause := e.upload.ended(); cause != nil && cause != io.EOF && !errors.Is(context.Cause(e.ctx), errRequestTimeout) {
+			f := e.badBody(cause)
+			e.x.Refuse(f)
+			return f
 		}
-		b = r.x.Chunk(r.ctx, b, last)
 	}
-	return r.write(b, flush)
+	var timeout interface{ Timeout() bool }
+	f := engine.NoAnswer
+	switch cause := context.Cause(e.ctx); {
+	case errors.Is(cause, errRequestTimeout), errors.Is(cause, errIdle):
+		f, err = engine.NoTime, cause
+	case errors.Is(err, provider.ErrNoEndpoint):
+		f = engine.NoEndpoint
+	case errors.Is(err, provider.ErrUnusable), provider.Connecting(err):
+		f = engine.NoConnect
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f = engine.NoTime
+	}
+	return e.x.Fail(f, err.Error())
 }
 
-func (r *relay) write(b []byte, flush bool) bool {
-	if len(b) == 0 {
-		return true
+// response asks the engine what to do with an answer.
+func (e *exchange) response(res *http.Response) engine.ResponsePlan {
+	head := engine.ResponseHead{Status: res.StatusCode, Header: res.Header}
+	p := e.x.Response(head)
+	if !p.Peek {
+		return p
 	}
-	n, err := r.w.Write(b)
-	r.sent += int64(n)
-	if err == nil && flush {
-		err = r.ctl.Flush()
+	e.watch.begin(forPiece, e.x.Idle())
+	head.Body = make([]byte, 0, 512)
+	head.Body, _ = io.ReadAll(io.LimitReader(res.Body, peekSize)) // what broke it off shows again below
+	if p = e.x.Response(head); !p.Retry {
+		res.Body = rewound{io.MultiReader(bytes.NewReader(head.Body), res.Body), res.Body}
 	}
-	if err != nil {
-		r.outcome = engine.ClientGone
-		return false
-	}
-	return true
+	return p
 }
 
-// trailers passes the backend's trailers on.
-func (r *relay) trailers() {
-	for name, v := range r.res.Trailer {
-		r.w.Header()[http.TrailerPrefix+name] = v
-	}
-}
-
-// broken ends an answer that the upstream did not finish: an error event for a
-// stream, then the connection is cut so that nobody takes it for complete.
-func (r *relay) broken(err error) {
-	r.outcome = r.why()
-	if r.outcome == engine.ClientGone {
-		return
-	}
-	if len(r.held) > 0 {
-		r.write(r.x.Chunk(r.ctx, r.held, true), false)
-	}
-	r.x.Record.Reason = err.Error()
-	reason := "the model backend broke off its answer"
-	if r.outcome == engine.TimedOut {
-		reason = "the model backend was silent for too long"
-	}
-	r.write(r.x.BreakOff(reason), true)
-	panic(http.ErrAbortHandler)
+// rewound is a body of which the beginning has been read before.
+type rewound struct {
+	io.Reader
+	io.Closer
 }

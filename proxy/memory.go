@@ -9,7 +9,7 @@ import (
 // Memory is a listener that only this process can reach.
 type Memory struct {
 	name   string
-	conns  chan net.Conn
+	conns  chan net.Conn // unbuffered: who has dialled has been accepted
 	closed chan struct{}
 	once   sync.Once
 }
@@ -19,9 +19,10 @@ func NewMemory(name string) *Memory {
 	return &Memory{name: name, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Dial connects to the listener.
+// Dial connects to the listener. It waits for an Accept until ctx ends;
+// net.ErrClosed when the listener is closed.
 func (m *Memory) Dial(ctx context.Context) (net.Conn, error) {
-	client, server := net.Pipe()
+	client, server := pipe(m.name)
 	select {
 	case m.conns <- server:
 		return client, nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/egret-gateway/egret/engine"
@@ -29,13 +30,16 @@ type Options struct {
 
 // Server serves plans on Go listeners.
 type Server struct {
-	o Options
+	o       Options
+	buffers buffers
 
-	mu       sync.Mutex // guards ports and closed; never held while serving
-	ports    map[portKey]*port
+	ports    atomic.Pointer[ports] // being served
+	mu       sync.Mutex            // one Apply or Shutdown at a time
 	closed   bool
 	draining sync.WaitGroup
 }
+
+type ports map[portKey]*port
 
 type portKey struct {
 	gateway string
@@ -47,49 +51,56 @@ func New(o Options) *Server {
 	if o.Drain <= 0 {
 		o.Drain = 30 * time.Second
 	}
-	return &Server{o: o, ports: map[portKey]*port{}}
+	s := &Server{o: o}
+	s.buffers.init()
+	s.ports.Store(&ports{})
+	return s
 }
 
 // Apply makes p the plan that is served. It returns when every port of the
 // plan is bound; ports that are gone are drained in the background. When a
 // port cannot be bound or the plan cannot be loaded, the old plan serves on
-// and the error says which.
+// and the error says why.
 func (s *Server) Apply(ctx context.Context, p *plan.Plan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errors.New("the server has stopped")
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	// Everything that can fail comes first; then the parts are swapped.
 	opened, err := s.open(p)
 	if err != nil {
 		return err
 	}
-	if err := s.o.Pool.Load(p); err != nil {
-		release(opened)
-		return err
-	}
+	links := s.o.Pool.Prepare(p)
 	if err := s.o.Engine.Load(p); err != nil {
-		release(opened)
+		for _, fresh := range opened {
+			fresh.socket.Close()
+		}
 		return err
 	}
+	s.o.Pool.Use(links)
 	s.swap(p, opened)
 	return nil
 }
 
-// open binds the ports of p that are not bound yet and checks the certificates
-// of all.
-func (s *Server) open(p *plan.Plan) (map[portKey]*port, error) {
-	opened := map[portKey]*port{}
+// open binds the ports of p that are not bound yet.
+func (s *Server) open(p *plan.Plan) (ports, error) {
+	bound, opened := *s.ports.Load(), ports{}
 	for i := range p.Ports {
 		pp := &p.Ports[i]
 		key := portKey{pp.Gateway, pp.Number}
-		if old := s.ports[key]; old != nil && old.tls == pp.TLS {
+		if bound[key] != nil {
 			continue
 		}
 		l, err := s.o.Listen(pp.Gateway, pp)
 		if err != nil {
-			release(opened)
+			for _, fresh := range opened {
+				fresh.socket.Close()
+			}
 			return nil, fmt.Errorf("gateway %s port %d: %w", pp.Gateway, pp.Number, err)
 		}
 		opened[key] = newPort(s, pp, l)
@@ -97,34 +108,38 @@ func (s *Server) open(p *plan.Plan) (map[portKey]*port, error) {
 	return opened, nil
 }
 
-func release(ports map[portKey]*port) {
-	for _, p := range ports {
-		p.socket.Close()
-	}
-}
-
 // swap cannot fail.
-func (s *Server) swap(p *plan.Plan, opened map[portKey]*port) {
-	keep := map[portKey]*port{}
+func (s *Server) swap(p *plan.Plan, opened ports) {
+	bound, next := *s.ports.Load(), ports{}
+	secrets := make(map[string]*plan.Secret, len(p.Secrets))
+	for i := range p.Secrets {
+		secrets[p.Secrets[i].Name] = &p.Secrets[i]
+	}
 	for i := range p.Ports {
 		pp := &p.Ports[i]
 		key := portKey{pp.Gateway, pp.Number}
-		if fresh := opened[key]; fresh != nil {
-			keep[key] = fresh
-		} else {
-			keep[key] = s.ports[key]
+		if next[key] = bound[key]; next[key] == nil {
+			next[key] = opened[key]
 		}
-		keep[key].load(pp, p.Secrets)
+		next[key].load(pp, secrets)
 	}
-	for key, old := range s.ports {
-		if keep[key] != old {
-			s.draining.Go(func() { old.drain(s.o.Drain) })
+	s.ports.Store(&next)
+	for key, old := range bound {
+		if next[key] != old {
+			s.release(old)
 		}
 	}
-	s.ports = keep
 	for _, fresh := range opened {
 		s.draining.Go(fresh.serve)
 	}
+}
+
+// release closes a port's socket at once, so that its address is free when
+// Apply returns, and drains it in the background.
+func (s *Server) release(p *port) {
+	p.released.Store(true)
+	p.socket.Close()
+	s.draining.Go(func() { p.drain(s.o.Drain) })
 }
 
 // Bound is a port that is being served.
@@ -135,13 +150,11 @@ type Bound struct {
 	Address net.Addr
 }
 
-// Bound lists the ports being served.
+// Bound lists the ports being served, in no order.
 func (s *Server) Bound() []Bound {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var out []Bound
-	for key, p := range s.ports {
-		out = append(out, Bound{Gateway: key.gateway, Port: key.number, TLS: p.tls, Address: p.socket.Addr()})
+	for key, p := range *s.ports.Load() {
+		out = append(out, Bound{Gateway: key.gateway, Port: key.number, TLS: p.certificates.Load() != nil, Address: p.socket.Addr()})
 	}
 	return out
 }
@@ -151,10 +164,9 @@ func (s *Server) Bound() []Bound {
 func (s *Server) Shutdown() {
 	s.mu.Lock()
 	s.closed = true
-	for _, p := range s.ports {
-		s.draining.Go(func() { p.drain(s.o.Drain) })
+	for _, p := range *s.ports.Swap(&ports{}) {
+		s.release(p)
 	}
-	s.ports = map[portKey]*port{}
 	s.mu.Unlock()
 	s.draining.Wait()
 }
@@ -162,9 +174,7 @@ func (s *Server) Shutdown() {
 // Dial connects to one of the server's own ports, as one gateway does that
 // forwards to another.
 func (s *Server) Dial(ctx context.Context, gateway string, number int32) (net.Conn, error) {
-	s.mu.Lock()
-	p := s.ports[portKey{gateway, number}]
-	s.mu.Unlock()
+	p := (*s.ports.Load())[portKey{gateway, number}]
 	if p == nil {
 		return nil, fmt.Errorf("gateway %s does not listen on port %d", gateway, number)
 	}

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/egret-gateway/egret/engine"
+)
+
+// readBody reads the whole body within its bounds of size and time.
+func (e *exchange) readBody() engine.Step {
+	limit := e.x.BodyLimit()
+	buf := make([]byte, 0, bufferSize(e.r.ContentLength, limit))
+	for began := time.Now(); ; {
+		e.watch.begin(forBody, grace+time.Duration(len(buf))*time.Second/floor-time.Since(began))
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := e.r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			e.w.Header().Set("Connection", "close") // the rest is not worth reading
+			return e.x.Refuse(e.x.TooLarge())
+		case err == io.EOF:
+			e.received = true
+			e.watch.begin(forAnswer, 0)
+			return e.x.Body(e.ctx, buf)
+		case err != nil:
+			return e.x.Refuse(e.badBody(err))
+		}
+	}
+}
+
+// bufferSize is a first guess that a lying Content-Length cannot inflate.
+func bufferSize(length, limit int64) int64 {
+	const most = 64 << 10
+	if length < 0 {
+		return 4 << 10
+	}
+	return min(length+1, limit+1, most)
+}
+
+// badBody answers a request whose body did not arrive: 408 when it was too
+// slow, 400 when it was not framed as announced. Either way nothing that
+// follows on the connection can be trusted.
+func (e *exchange) badBody(err error) *engine.Refusal {
+	e.w.Header().Set("Connection", "close")
+	e.outcome = engine.ClientGone
+	f := &engine.Refusal{
+		Status: http.StatusBadRequest, Code: "broken_body", Reason: "the request body could not be read: " + err.Error(),
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte("the request body is not complete\n"),
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.Status, f.Code, f.Reason = http.StatusRequestTimeout, "slow_body", errSlowBody.Error()
+		f.Body = []byte(errSlowBody.Error() + "\n")
+	}
+	return f
+}
+
+// upload is a request body on its way upstream, read by the transport.
+type upload struct {
+	e       *exchange
+	trailer http.Header // of the request that is sent; filled at the end
+	limit   time.Duration
+
+	mu       sync.Mutex
+	answered bool  // the answer has begun: its own idle time counts
+	err      error // why the client's body ended; io.EOF when well
+}
+
+// startUpload streams the request's body. limit is how long the client may
+// send nothing before the answer begins; 0 or less = for ever.
+func (e *exchange) startUpload(limit time.Duration) *upload {
+	e.ctl.EnableFullDuplex() // HTTP/1.1: an answer may begin before the body has ended
+	e.upload = &upload{e: e, limit: limit, trailer: trailerNames(e.r.Trailer)}
+	return e.upload
+}
+
+// trailerNames are the fields that the client announced and may send. Trailers
+// that it did not announce are dropped, and so are names that mean trust.
+func trailerNames(announced http.Header) http.Header {
+	var out http.Header
+	for name := range announced {
+		if strings.HasPrefix(name, "X-Maas-") {
+			continue
+		}
+		if out == nil {
+			out = http.Header{}
+		}
+		out[name] = nil
+	}
+	return out
+}
+
+func (u *upload) Read(b []byte) (int, error) {
+	if u.limit > 0 {
+		u.mu.Lock()
+		if !u.answered {
+			u.e.ctl.SetReadDeadline(time.Now().Add(u.limit))
+		}
+		u.mu.Unlock()
+	}
+	n, err := u.e.r.Body.Read(b)
+	if err != nil {
+		if err == io.EOF {
+			for name := range u.trailer {
+				u.trailer[name] = u.e.r.Trailer[name]
+			}
+		}
+		u.mu.Lock()
+		u.err = err
+		u.mu.Unlock()
+	}
+	return n, err
+}
+
+// Close does nothing: the server closes the client's body itself, and closing
+// it here would read it to its end.
+func (u *upload) Close() error { return nil }
+
+// ended is why the body ended, nil while it has not.
+func (u *upload) ended() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// release lifts the bound on the client's silence.
+func (u *upload) release() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.answered = true; u.limit > 0 && u.err == nil {
+		u.e.ctl.SetReadDeadline(time.Time{})
+	}
+}
+
+// finishUpload bounds what is read of a body that nobody wants any more, after
+// the answer has been written.
+func (e *exchange) finishUpload() {
+	if e.upload != nil && e.r.ProtoMajor == 1 && e.upload.ended() != io.EOF {
+		e.ctl.SetReadDeadline(time.Now().Add(linger))
+	}
+}
