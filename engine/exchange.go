@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type Exchange struct {
 	owned   bool        // header is a copy
 	path    string      // without query
 	query   string
+	spoken  dialect.Dialect // that path and method suggest
 	input   rule.Input
 	auth    auth.Result
 
@@ -50,47 +52,77 @@ type Exchange struct {
 // Begin starts an exchange: it finds the route and asks its AuthPolicy. The
 // exchange must be ended with End whatever the step.
 func (e *Engine) Begin(ctx context.Context, h Head) (*Exchange, Step) {
-	now := e.deps.Now()
-	x := &Exchange{engine: e, program: e.program.Load(), head: h, header: h.Header}
-	x.path, x.query, _ = strings.Cut(h.Path, "?")
-	x.Record = Record{
-		ID: requestID(h.Header, e.deps.NewID), Time: now, Inner: h.Inner, Gateway: h.Gateway,
-		Remote: h.Remote, Method: h.Method, Host: h.Host, Path: x.path,
-	}
-	x.Record.Trace = traceparent(h.Header, e.deps.NewID)
-	if refusal := checkHead(&h, x.path); refusal != nil {
+	x := e.exchange(h)
+	x.Record.ID, x.Record.Trace = trace(h.Header, e.deps.NewID)
+	if refusal := x.locate(); refusal != nil {
 		return x, x.refuse(refusal)
 	}
-	x.dropTrusted()
-	x.entry = x.program.find(&h, &lookup{method: h.Method, path: x.path, header: x.header, raw: x.query})
-	if x.entry == nil {
-		return x, x.refuse(plain(http.StatusNotFound, "no_route", "no route of gateway "+h.Gateway+" matches "+h.Method+" "+h.Host+x.path))
-	}
-	x.Record.Listener, x.Record.Route, x.Record.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
 	return x, x.admit(ctx)
 }
 
-// admit runs the policy, then decides whether the body is needed.
+// exchange is one that has just arrived.
+func (e *Engine) exchange(h Head) *Exchange {
+	x := &Exchange{engine: e, program: e.program.Load(), head: h, header: h.Header}
+	x.path, x.query, _ = strings.Cut(h.Path, "?")
+	x.spoken = suggested(h.Method, x.path)
+	x.Record = Record{
+		Time: e.deps.Now(), Inner: h.Inner, Gateway: h.Gateway,
+		Remote: h.Remote, Method: h.Method, Host: h.Host, Path: x.path,
+	}
+	return x
+}
+
+// locate finds the entry that serves the request.
+func (x *Exchange) locate() *Refusal {
+	if refusal := checkHead(&x.head, x.path); refusal != nil {
+		return refusal
+	}
+	x.dropTrusted()
+	x.entry = x.program.find(&x.head, &lookup{method: x.head.Method, path: x.path, header: x.header, raw: x.query})
+	if x.entry == nil {
+		return plain(http.StatusNotFound, "no_route", "no route of gateway "+x.head.Gateway+" matches "+x.head.Method+" "+x.head.Host+x.path)
+	}
+	x.Record.Listener, x.Record.Route, x.Record.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
+	return nil
+}
+
+// admit asks who is calling and whether they may, unless that takes the body
+// to tell.
 func (x *Exchange) admit(ctx context.Context) Step {
 	p := x.entry.policy
 	if p != nil {
 		if f := p.plan.Fault; f != nil {
 			return x.refuse(plain(f.Status, "policy_fault", f.Reason))
 		}
-		x.claim(p.claimed)
+		x.claim(p)
+		if p.auth != nil && p.auth.NeedsBody() {
+			return x.askBody()
+		}
 		if refusal := x.authenticate(ctx, p); refusal != nil {
 			return x.refuse(refusal)
 		}
 	}
+	if refusal := x.ownAnswer(); refusal != nil {
+		return x.refuse(refusal)
+	}
+	if x.wantsBody(p) {
+		return x.askBody()
+	}
+	return x.meter(ctx)
+}
+
+// ownAnswer is what a rule answers that forwards nothing, nil for the others.
+func (x *Exchange) ownAnswer() *Refusal {
 	if r := x.entry.rule.Redirect; r != nil {
-		return x.refuse(redirect(r, &x.head, x.path, x.query))
+		return redirect(r, &x.head, x.path, x.query)
 	}
 	if f := x.entry.rule.Fault; f != nil {
-		return x.refuse(plain(f.Status, "route_fault", f.Reason))
+		return plain(f.Status, "route_fault", f.Reason)
 	}
-	if !x.wantsBody(p) {
-		return x.meter(ctx)
-	}
+	return nil
+}
+
+func (x *Exchange) askBody() Step {
 	if x.head.Length > x.BodyLimit() {
 		return x.refuse(x.TooLarge())
 	}
@@ -102,17 +134,29 @@ func (x *Exchange) admit(ctx context.Context) Step {
 // own gateways has read already is not read again without a policy.
 func (x *Exchange) wantsBody(p *policy) bool {
 	if p == nil {
-		return !x.head.Inner && x.dialect() != ""
+		return !x.head.Inner && x.spoken != dialect.None
 	}
-	return p.needBody || x.dialect() != ""
+	return p.needBody || x.spoken != dialect.None
 }
 
-// dialect is the AI dialect that the request's path and method suggest.
-func (x *Exchange) dialect() dialect.Dialect {
-	if x.head.Method != http.MethodPost {
-		return ""
+// suggested is the AI dialect that a request's path and method suggest, however
+// the path is escaped: a server will decode it, and a call must not escape its
+// metering that way. Parameters of the last segment are not part of its name.
+func suggested(method, path string) dialect.Dialect {
+	if method != http.MethodPost {
+		return dialect.None
 	}
-	return dialect.OfPath(x.path)
+	if strings.IndexByte(path, '%') >= 0 {
+		if plain, err := url.PathUnescape(path); err == nil {
+			path = plain
+		}
+	}
+	if at := strings.LastIndexByte(path, '/'); at >= 0 {
+		if cut := strings.IndexByte(path[at:], ';'); cut >= 0 {
+			path = path[:at+cut]
+		}
+	}
+	return dialect.OfPath(path)
 }
 
 // BodyLimit is how many bytes of a body the engine will take.
@@ -131,15 +175,23 @@ func (x *Exchange) Refuse(r *Refusal) Step { return x.refuse(r) }
 func (x *Exchange) Body(ctx context.Context, b []byte) Step {
 	x.body, x.read = b, true
 	x.input.RequestBody = b
-	if d := x.dialect(); d != "" {
-		call, err := dialect.Read(d, b)
+	if p := x.entry.policy; p != nil && p.auth != nil && p.auth.NeedsBody() {
+		if refusal := x.authenticate(ctx, p); refusal != nil {
+			return x.refuse(refusal)
+		}
+		if refusal := x.ownAnswer(); refusal != nil {
+			return x.refuse(refusal)
+		}
+	}
+	if x.spoken != dialect.None {
+		call, err := dialect.Read(x.spoken, b)
 		switch {
 		case err == nil:
 			// A JSON object that is no call of a dialect is somebody else's
 			// endpoint under a like name.
 			x.call, x.ai = call, call.Dialect != dialect.None
 			x.Record.Dialect, x.Record.Asked, x.Record.Stream = call.Dialect, call.Model, call.Stream
-		case x.metered() || jsonType(x.header):
+		case x.judged() || jsonType(x.header):
 			// What cannot be read cannot be metered, and two readers may
 			// disagree about it: refused rather than passed.
 			return x.refuse(x.shape(http.StatusBadRequest, "bad_body", err.Error()))
@@ -148,7 +200,13 @@ func (x *Exchange) Body(ctx context.Context, b []byte) Step {
 	return x.meter(ctx)
 }
 
+// metered reports whether the route has token limits.
 func (x *Exchange) metered() bool { return x.entry.policy != nil && x.entry.policy.metered }
+
+// judged reports whether a policy decides by what the body says.
+func (x *Exchange) judged() bool {
+	return x.entry.policy != nil && (x.entry.policy.metered || x.entry.policy.needBody)
+}
 
 func jsonType(h http.Header) bool {
 	t := h.Get("Content-Type")
@@ -177,10 +235,7 @@ func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
 	x.Record.User, x.Record.Tier = x.auth.Subject, ""
 	identity, exported := x.auth.Filters["identity"]
 	if m, ok := identity.(map[string]any); ok {
-		if id, ok := m["userid"].(string); ok && id != "" {
-			x.Record.User = id
-		}
-		x.Record.Tier, _ = m["tier"].(string)
+		x.know(m)
 	}
 	if d := x.auth.Denied; d != nil {
 		return &Refusal{Status: d.Status, Header: d.Header, Body: d.Body, Code: denialCode(d.Status), Reason: d.Reason}
@@ -193,6 +248,14 @@ func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
 	}
 	x.input.Metadata, x.input.Authorization, x.input.Response = nil, nil, nil
 	return nil
+}
+
+// know notes who is calling, as filter "identity" has it.
+func (x *Exchange) know(identity map[string]any) {
+	if id, ok := identity["userid"].(string); ok && id != "" {
+		x.Record.User = id
+	}
+	x.Record.Tier, _ = identity["tier"].(string)
 }
 
 func denialCode(status int) string {
@@ -282,97 +345,6 @@ func (x *Exchange) upstreamBody(b *plan.Backend, attempt int) []byte {
 	}
 	x.asked = true
 	return patched
-}
-
-// Response takes the head of an answer.
-func (x *Exchange) Response(h ResponseHead) ResponsePlan {
-	if x.asked && h.Status == http.StatusBadRequest {
-		if h.Body == nil {
-			return ResponsePlan{Peek: true}
-		}
-		if dialect.RefusesUsage(h.Body) {
-			return ResponsePlan{Retry: true}
-		}
-	}
-	x.status = h.Status
-	x.Record.Status = h.Status
-	x.Record.FirstByte = x.engine.deps.Now().Sub(x.Record.Time)
-	contentType := h.Header.Get("Content-Type")
-	out := ResponsePlan{Header: x.clientHeader(h)}
-	if !x.worthReading(h.Status, contentType) {
-		return out
-	}
-	out.Watch = true
-	x.reply = dialect.NewReply(x.call.Dialect, contentType, x.asked)
-	stream := strings.Contains(strings.ToLower(contentType), "text/event-stream")
-	out.Hold = !stream
-	if stream && x.asked {
-		out.DropLength = true
-		out.Header.Del("Content-Length")
-	}
-	return out
-}
-
-// worthReading reports whether an answer's body may hold usage: a 2xx answer
-// to an AI call, or JSON on a route with token limits (Kuadrant reads
-// /usage/total_tokens from any of those).
-func (x *Exchange) worthReading(status int, contentType string) bool {
-	if status < 200 || status > 299 || status == http.StatusNoContent {
-		return false
-	}
-	if x.ai {
-		return true
-	}
-	t := strings.ToLower(contentType)
-	return x.metered() && (strings.Contains(t, "json") || strings.Contains(t, "text/event-stream"))
-}
-
-// Chunk takes the next bytes of a watched body and returns those to pass on.
-// The limits are settled before the last bytes are returned.
-func (x *Exchange) Chunk(ctx context.Context, b []byte, last bool) []byte {
-	out := x.reply.Next(b, last)
-	if last || x.reply.Done() {
-		x.settle(ctx)
-	}
-	return out
-}
-
-// BreakOff returns what to append for a client whose stream the upstream broke
-// off: an error event in the client's dialect, or nothing.
-func (x *Exchange) BreakOff(reason string) []byte {
-	if !x.ai || !x.Record.Stream || x.reply == nil {
-		return nil
-	}
-	return x.reply.Cut("upstream_error", reason)
-}
-
-// Unfinished reports whether a stream of an AI call has passed without saying
-// how it ends. A body asks where the framing cannot tell an end from a break.
-func (x *Exchange) Unfinished() bool {
-	return x.ai && x.Record.Stream && x.reply != nil && !x.reply.Done()
-}
-
-// End closes the exchange, settles what is open and hands out the Record. sent
-// counts the body bytes that the client got. It may be called once.
-func (x *Exchange) End(ctx context.Context, outcome Outcome, sent int64) *Record {
-	if x.finished {
-		return &x.Record
-	}
-	x.finished = true
-	x.settle(ctx)
-	r := &x.Record
-	r.Outcome, r.Sent = outcome, sent
-	if x.Refusal != nil {
-		r.Status, r.Code, r.Reason = x.Refusal.Status, x.Refusal.Code, x.Refusal.Reason
-		if outcome == Done {
-			r.Outcome = Refused
-		}
-	}
-	r.Duration = x.engine.deps.Now().Sub(r.Time)
-	if x.engine.deps.Record != nil {
-		x.engine.deps.Record(r)
-	}
-	return r
 }
 
 func (x *Exchange) refuse(r *Refusal) Step {

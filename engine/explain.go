@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -66,20 +67,15 @@ type TargetTold struct {
 // identity, when set, stands in for what filter "identity" would export, and
 // the AuthPolicy is not asked.
 func (e *Engine) Explain(ctx context.Context, h Head, identity map[string]any) Explanation {
-	x := &Exchange{engine: e, program: e.program.Load(), head: h, header: h.Header}
-	x.path, x.query, _ = strings.Cut(h.Path, "?")
-	x.Record.Time = e.deps.Now()
+	x := e.exchange(h)
 	out := Explanation{Plan: x.program.plan.Hash(), Verdict: "forward"}
-	if r := checkHead(&h, x.path); r != nil {
-		return out.refused(r)
-	}
-	x.dropTrusted()
-	x.entry = x.program.find(&h, &lookup{method: h.Method, path: x.path, header: x.header, raw: x.query})
-	if x.entry == nil {
-		for _, p := range x.program.plan.Ports {
-			out.Listens = append(out.Listens, p.Gateway+":"+strconv.Itoa(int(p.Number)))
+	if r := x.locate(); r != nil {
+		if r.Status == http.StatusNotFound {
+			for _, p := range x.program.plan.Ports {
+				out.Listens = append(out.Listens, p.Gateway+":"+strconv.Itoa(int(p.Number)))
+			}
 		}
-		return out.refused(plain(404, "no_route", "no route matches "+h.Method+" "+h.Host+x.path+" on gateway "+h.Gateway))
+		return out.refused(r)
 	}
 	out.Listener, out.Route, out.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
 	out.Timeouts = &x.entry.rule.Timeouts
@@ -88,11 +84,8 @@ func (e *Engine) Explain(ctx context.Context, h Head, identity map[string]any) E
 			return out.refused(r)
 		}
 	}
-	switch {
-	case x.entry.rule.Redirect != nil:
-		return out.refused(redirect(x.entry.rule.Redirect, &x.head, x.path, x.query))
-	case x.entry.rule.Fault != nil:
-		return out.refused(plain(x.entry.rule.Fault.Status, "route_fault", x.entry.rule.Fault.Reason))
+	if r := x.ownAnswer(); r != nil {
+		return out.refused(r)
 	}
 	for i := range x.entry.targets {
 		out.Targets = append(out.Targets, x.explainTarget(&x.entry.targets[i]))
@@ -122,11 +115,11 @@ func (x *Exchange) explainPolicy(ctx context.Context, p *policy, identity map[st
 			out.Policy.Headers = append(out.Policy.Headers, r.Key)
 		}
 	}
+	x.claim(p)
 	if identity != nil {
 		x.prepare()
 		x.input.Identity = identity
-		x.Record.User, _ = identity["userid"].(string)
-		x.Record.Tier, _ = identity["tier"].(string)
+		x.know(identity)
 	} else if r := x.authenticate(ctx, p); r != nil {
 		return r
 	}
@@ -153,7 +146,7 @@ func (x *Exchange) explainLimits(ctx context.Context, p *policy, out *Explanatio
 			if err == nil {
 				told.Left, told.Reset = v.States[0].Left(), v.States[0].Reset.Round(time.Second).String()
 				if !v.Allowed {
-					full = plain(429, "limited", "limit "+l.plan.Name+" of "+l.plan.Source+" is used up")
+					full = plain(http.StatusTooManyRequests, "limited", "limit "+l.plan.Name+" of "+l.plan.Source+" is used up")
 				}
 			}
 			out.Limits = append(out.Limits, told)

@@ -18,27 +18,47 @@ const trustedPrefix = "X-Maas-"
 // hopByHop are the fields that concern one connection only (RFC 9110 7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
+// framing are the fields that whoever writes the request makes itself, out of
+// the body and the host that are really sent.
+var framing = []string{"Host", "Content-Length", "Transfer-Encoding"}
+
+// fieldName is the name by which a field is known here: canonical, and with
+// "_" read as "-", as servers do that turn fields into variables (CGI, WSGI).
+// Without that a client could say X_MaaS_Username to those.
+func fieldName(name string) string {
+	if strings.IndexByte(name, '_') >= 0 {
+		name = strings.ReplaceAll(name, "_", "-")
+	}
+	return textproto.CanonicalMIMEHeaderKey(name)
+}
+
 // dropTrusted takes the trusted names out of what the client sent.
 func (x *Exchange) dropTrusted() {
 	for name := range x.header {
-		if strings.HasPrefix(textproto.CanonicalMIMEHeaderKey(name), trustedPrefix) {
-			x.ownHeader()
-			delete(x.header, name)
+		if strings.HasPrefix(fieldName(name), trustedPrefix) {
+			x.drop(name)
 		}
 	}
 }
 
 // claim takes the names that the policy sets out of what the client sent. A
-// credential in Authorization stays for the policy to read and is replaced
-// later.
-func (x *Exchange) claim(names []string) {
-	for _, n := range names {
-		name := textproto.CanonicalMIMEHeaderKey(n)
-		if _, sent := x.header[name]; sent && name != "Authorization" {
-			x.ownHeader()
-			delete(x.header, name)
+// field that may hold a credential stays for the policy to read, and goes when
+// the request is sent on.
+func (x *Exchange) claim(p *policy) {
+	if len(p.claimed) == 0 {
+		return
+	}
+	for name := range x.header {
+		if f := fieldName(name); p.claimed[f] && !(p.bearing[f] && f == name) {
+			x.drop(name)
 		}
 	}
+}
+
+// drop takes a field out of the request; the body's own header stays as it is.
+func (x *Exchange) drop(name string) {
+	x.ownHeader()
+	delete(x.header, name)
 }
 
 // ownHeader makes x.header a copy that may be changed.
@@ -56,24 +76,22 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	if h == nil {
 		h = http.Header{}
 	}
-	upgrade := upgradeOf(h)
+	socket := wantsSocket(h)
 	dropHopByHop(h)
-	if upgrade != "" {
+	if socket {
 		h.Set("Connection", "Upgrade")
-		h.Set("Upgrade", upgrade)
+		h.Set("Upgrade", "websocket")
 	}
-	h.Del("Content-Length") // the body sets its own
-	h.Del("Host")
-	h.Del("Expect")
+	delete(h, "Expect")
 	if x.auth.Consumed != nil && !t.backend.KeepCredential {
 		dropCredential(h, x.auth.Consumed)
 	}
 	if x.reads() {
-		h.Del("Accept-Encoding") // usage cannot be read out of a compressed answer
+		h.Set("Accept-Encoding", "identity") // usage cannot be read out of a compressed answer
 	}
 	if p := x.entry.policy; p != nil {
-		for _, name := range p.claimed {
-			h.Del(name) // also when the rule's value could not be computed
+		for name := range p.claimed {
+			delete(h, name) // also when the rule's value could not be computed
 		}
 	}
 	for _, f := range x.auth.Headers {
@@ -91,9 +109,15 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
 		host = rw.Host
 	}
+	for _, name := range framing {
+		delete(h, name)
+	}
+	if _, _, ok := incoming(h["Traceparent"]); !ok {
+		delete(h, "Tracestate") // belongs to a trace that ends here (W3C Trace Context 3.3)
+	}
 	h.Set("X-Request-Id", x.Record.ID)
 	h.Set("Traceparent", x.Record.Trace)
-	h.Del("X-Envoy-Expected-Rq-Timeout-Ms")
+	delete(h, "X-Envoy-Expected-Rq-Timeout-Ms")
 	if timeout > 0 {
 		h.Set("X-Envoy-Expected-Rq-Timeout-Ms", strconv.FormatInt(timeout.Milliseconds(), 10))
 	}
@@ -103,16 +127,21 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 // reads reports whether the engine will want to read the answer.
 func (x *Exchange) reads() bool { return x.ai || x.metered() }
 
-// upgradeOf returns the protocol a request wants to switch to.
-func upgradeOf(h http.Header) string {
+// wantsSocket reports whether a request asks to become a WebSocket, the only
+// protocol that may be switched to: behind a switch to HTTP/2 in the clear, say,
+// a client would speak to the backend past every policy.
+func wantsSocket(h http.Header) bool {
+	if len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket") {
+		return false
+	}
 	for _, v := range h["Connection"] {
 		for tok := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(tok), "upgrade") {
-				return h.Get("Upgrade")
+			if strings.EqualFold(textproto.TrimString(tok), "upgrade") {
+				return true
 			}
 		}
 	}
-	return ""
+	return false
 }
 
 // dropHopByHop removes the connection's own fields and those it names.
@@ -152,12 +181,13 @@ func edit(h http.Header, e *plan.Edits) (host string) {
 // query is removed by upstreamPath.
 func dropCredential(h http.Header, c *plan.Credential) {
 	switch c.In {
-	case plan.InAuthorization:
-		h.Del("Authorization")
 	case plan.InHeader:
 		h.Del(c.Name)
 	case plan.InCookie:
 		dropCookie(h, c.Name)
+	case plan.InQuery:
+	default:
+		delete(h, "Authorization")
 	}
 }
 
@@ -210,7 +240,7 @@ func dropParameter(query, name string) string {
 // making a double slash (acceptance gateway 69, 70).
 func rewritePath(path string, p *plan.PathRewrite) string {
 	if p.Full {
-		return p.Value
+		return rooted(p.Value)
 	}
 	rest := strings.TrimPrefix(path, strings.TrimRight(p.Prefix, "/"))
 	value := strings.TrimRight(p.Value, "/")
@@ -218,9 +248,17 @@ func rewritePath(path string, p *plan.PathRewrite) string {
 		rest = "/" + rest
 	}
 	if rest == "/" && value != "" && !strings.HasSuffix(path, "/") {
-		return value
+		return rooted(value)
 	}
-	return value + rest
+	return rooted(value + rest)
+}
+
+// rooted makes a path that a user wrote begin with a slash.
+func rooted(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	return "/" + path
 }
 
 // clientHeader builds the header of the answer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/egret-gateway/egret/dialect"
@@ -16,8 +17,15 @@ import (
 // looked like.
 type limitState struct {
 	limit *plan.Limit
+	rate  plan.Rate
 	token bool
 	state quota.State
+}
+
+// claim is a rate of a limit that an exchange draws on.
+type claim struct {
+	*limit
+	rate plan.Rate
 }
 
 // meter checks every limit that matches in one draw: all pass, or nothing is
@@ -38,7 +46,7 @@ func (x *Exchange) meter(ctx context.Context) Step {
 	}
 	x.states = make([]limitState, len(owners))
 	for i, l := range owners {
-		x.states[i] = limitState{limit: l.plan, token: l.tokens, state: v.States[i]}
+		x.states[i] = limitState{limit: l.plan, rate: l.rate, token: l.tokens, state: v.States[i]}
 	}
 	x.Record.Checked = true
 	if !v.Allowed {
@@ -63,18 +71,18 @@ func (x *Exchange) limiterAway(err error, buckets []quota.Bucket) Step {
 }
 
 // buckets are the windows of every rate of every limit whose predicates hold.
-func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []*limit) {
+func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []claim) {
 	var out []quota.Bucket
-	var owners []*limit
+	var owners []claim
 	for i := range p.limits {
 		l := &p.limits[i]
 		if !x.applies(l) {
 			continue
 		}
 		values := x.counters(l)
-		take, settle, ttl := int64(1), false, time.Duration(0)
+		take, ttl := int64(1), time.Duration(0)
 		if l.tokens {
-			take, settle, ttl = x.reservation(l), true, time.Duration(0)
+			take = x.reservation(l)
 			if l.plan.Reserve != nil {
 				ttl = l.plan.Reserve.TTL
 			}
@@ -82,9 +90,9 @@ func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []*limit) {
 		for _, r := range l.plan.Rates {
 			out = append(out, quota.Bucket{
 				Key: bucketKey(l.plan.ID, x.entry.rule.Route, r, values), Max: r.Limit, Window: r.Window,
-				Take: take, Settle: settle, TTL: ttl, Closed: l.plan.Closed,
+				Take: take, Settle: l.tokens, TTL: ttl, Closed: l.plan.Closed,
 			})
-			owners = append(owners, l)
+			owners = append(owners, claim{l, r})
 		}
 	}
 	return out, owners
@@ -148,6 +156,9 @@ func (x *Exchange) settle(ctx context.Context) {
 		return
 	}
 	x.settled = true
+	if x.reply != nil && !x.reply.Done() {
+		x.reply.Next(nil, true) // cut short: what came of it counts
+	}
 	u := x.usage()
 	x.Record.Usage = u
 	if x.reply != nil {
@@ -164,8 +175,8 @@ func (x *Exchange) settle(ctx context.Context) {
 	if err := x.engine.deps.Limiter.Settle(context.WithoutCancel(ctx), x.ticket, cost); err != nil {
 		x.engine.deps.Log.Error("tokens could not be charged", "request", x.Record.ID, "route", x.Record.Route, "tokens", cost, "error", err)
 	}
-	for i := range x.states {
-		x.Record.Charged = x.Record.Charged || x.states[i].token && cost > 0
+	for i := range x.ticket.Buckets {
+		x.Record.Charged = x.Record.Charged || x.ticket.Buckets[i].Settle && cost > 0
 	}
 }
 
@@ -187,9 +198,9 @@ func (x *Exchange) usage() dialect.Usage {
 // tooMany is the 429 of a full window: shaped for AI calls, plain text
 // otherwise (acceptance maas 98 as changed).
 func (x *Exchange) tooMany(full *limitState) *Refusal {
-	wait := strconv.FormatInt(int64((full.state.Reset+time.Second-1)/time.Second), 10)
+	wait := full.seconds()
 	message := "Rate limit reached for limit " + full.limit.Name + ": " + strconv.FormatInt(full.state.Max, 10) + " " + full.unit() +
-		" per " + full.window().String() + " are used up. Try again in " + wait + " s."
+		" per " + span(full.rate.Window) + " are used up. Try again in " + wait + " s."
 	var r *Refusal
 	if x.ai {
 		r = x.shape(http.StatusTooManyRequests, "rate_limit_exceeded", message)
@@ -209,23 +220,40 @@ func (s *limitState) unit() string {
 	return "requests"
 }
 
-func (s *limitState) window() time.Duration {
-	for _, r := range s.limit.Rates {
-		if r.Limit == s.state.Max {
-			return r.Window
-		}
+// span words a window: "1m", not "1m0s".
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
 	}
-	return 0
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// seconds until a window ends, rounded up: who waits that long is not early.
+func (s *limitState) seconds() string {
+	return strconv.FormatInt(int64((s.state.Reset+time.Second-1)/time.Second), 10)
 }
 
 // setLimitHeaders tells the caller about the tightest token and request
-// limits, by the names that the vendors' SDK users know.
+// limits, by the names that the vendors' SDK users know. The figures are those
+// of the moment when the call was let through, before it is charged: the head
+// of an answer leaves before its usage is known. What a provider says of limits
+// of its own under these names is about the gateway's account and is dropped.
 func setLimitHeaders(h http.Header, states []limitState) {
-	for _, unit := range []string{"tokens", "requests"} {
+	if len(states) == 0 {
+		return
+	}
+	for _, unit := range [...]string{"Tokens", "Requests"} {
+		for _, what := range [...]string{"Limit-", "Remaining-", "Reset-"} {
+			delete(h, "X-Ratelimit-"+what+unit)
+		}
 		var tight *limitState
 		for i := range states {
 			s := &states[i]
-			if s.unit() == unit && (tight == nil || s.state.Left() < tight.state.Left()) {
+			if s.token == (unit == "Tokens") && (tight == nil || s.state.Left() < tight.state.Left()) {
 				tight = s
 			}
 		}
@@ -234,6 +262,6 @@ func setLimitHeaders(h http.Header, states []limitState) {
 		}
 		h.Set("X-Ratelimit-Limit-"+unit, strconv.FormatInt(tight.state.Max, 10))
 		h.Set("X-Ratelimit-Remaining-"+unit, strconv.FormatInt(tight.state.Left(), 10))
-		h.Set("X-Ratelimit-Reset-"+unit, strconv.FormatInt(int64((tight.state.Reset+time.Second-1)/time.Second), 10)+"s")
+		h.Set("X-Ratelimit-Reset-"+unit, tight.seconds()+"s")
 	}
 }

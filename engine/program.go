@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
@@ -59,9 +58,12 @@ type policy struct {
 	plan   *plan.Policy
 	auth   *auth.Pipeline // nil: nobody is asked
 	limits []limit        // calls first, then tokens
-	// claimed are the headers that success rules set, in canonical form:
-	// what a client sends under these names is dropped.
-	claimed  []string
+	// claimed are the headers that success rules set: what a client sends
+	// under these names is dropped. Names are as fieldName makes them.
+	claimed map[string]bool
+	// bearing are the headers that credentials come in. Where they are
+	// claimed too, they stay for the policy to read and are dropped later.
+	bearing  map[string]bool
 	metered  bool // has token limits
 	needBody bool // some expression reads the request's body
 }
@@ -182,8 +184,14 @@ func newPolicy(p *plan.Policy, deps auth.Deps) (*policy, error) {
 		if c.auth, err = auth.New(p.Auth, deps); err != nil {
 			return nil, fmt.Errorf("AuthPolicy %s: %w", p.Auth.Source, err)
 		}
+		c.claimed, c.bearing = map[string]bool{}, map[string]bool{"Authorization": true, "Cookie": true}
 		for _, h := range p.Auth.Headers {
-			c.claimed = append(c.claimed, strings.ToLower(h.Key))
+			c.claimed[fieldName(h.Key)] = true
+		}
+		for _, a := range p.Auth.Authentication {
+			if a.Credential.In == plan.InHeader {
+				c.bearing[fieldName(a.Credential.Name)] = true
+			}
 		}
 	}
 	for i := range p.Calls {

@@ -22,13 +22,12 @@ func plain(status int, code, reason string) *Refusal {
 // shape is a refusal in the dialect that the request's path speaks, or in
 // plain text. message is sent to the caller.
 func (x *Exchange) shape(status int, code, message string) *Refusal {
-	d := x.dialect()
-	if d == "" {
+	if x.spoken == dialect.None {
 		r := plain(status, code, message)
 		r.Body = []byte(message + "\n")
 		return r
 	}
-	contentType, body := dialect.Error(d, status, code, message)
+	contentType, body := dialect.Error(x.spoken, status, code, message)
 	return &Refusal{Status: status, Code: code, Reason: message, Body: body, Header: http.Header{"Content-Type": {contentType}}}
 }
 
@@ -73,6 +72,9 @@ func checkHead(h *Head, path string) *Refusal {
 	}
 	if !strings.HasPrefix(path, "/") && path != "*" {
 		return plain(http.StatusBadRequest, "bad_path", "the path does not begin with a slash")
+	}
+	if strings.IndexByte(path, '#') >= 0 {
+		return plain(http.StatusBadRequest, "bad_path", "the path holds a fragment, which some servers cut off")
 	}
 	if dotted(path) {
 		return plain(http.StatusBadRequest, "bad_path", "the path has dot segments, which servers read differently")
