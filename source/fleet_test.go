@@ -98,7 +98,7 @@ func TestFleetService(t *testing.T) {
 		t.Errorf("annotations are %v", svc.Annotations)
 	}
 	if svc := FleetService(classOf(t, Snapshot{}, "egret-internal"), gw); svc.Spec.Type != corev1.ServiceTypeClusterIP {
-		t.Errorf("gateway-120: the Service of an internal Gateway is of type %s", svc.Spec.Type)
+		t.Errorf("the Service of an internal Gateway is of type %s", svc.Spec.Type)
 	}
 }
 
