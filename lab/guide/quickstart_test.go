@@ -1,0 +1,181 @@
+package guide
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestQuickstart(t *testing.T) {
+	out := shell(t, blocks(t, root+"/docs/guides/quickstart.md")...)
+	if len(out) != 5 {
+		t.Fatalf("%d blocks; this test knows 5", len(out))
+	}
+	validation(t, out[1])
+	t.Run("its client commands answer", func(t *testing.T) {
+		for _, want := range []string{
+			`(?m)^gpt-4-external +openai +true`, `(?m)^claude-3-sonnet-external +anthropic +true`,
+			`(?m)^ *kube-admin-81378af5 +gpt-4-external +\d+ `,
+			`(?m)^route +default/external-model-bridge`, `(?m)^limit +free-user-tokens .*: 0 of 100 tokens left`,
+			`(?m)^egret \S+ +plan \w+ .*ready: ok$`,
+		} {
+			if !regexp.MustCompile(want).MatchString(out[2]) {
+				t.Errorf("no line is %s in\n%s", want, out[2])
+			}
+		}
+	})
+	t.Run("maas-42 maas-53 a key works until it is revoked", func(t *testing.T) {
+		got := lines(out[3])
+		if len(got) != 5 || !strings.Contains(got[1], "my-notebook") {
+			t.Fatalf("unexpected:\n%s", out[3])
+		}
+		if diff := cmp.Diff([]string{"200", "all your tokens and API keys are revoked", "401"}, got[2:]); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// validation checks what the document's block prints.
+func validation(t *testing.T, text string) {
+	got := lines(text)
+	token, models, model := got[0], got[1], got[2]
+	answer := strings.Join(got[3:len(got)-17], "\n")
+	codes := got[len(got)-17:]
+
+	t.Run("maas-6 maas-7 the token has three parts and the sample's claims", func(t *testing.T) { claims(t, token) })
+	t.Run("maas-8 maas-9 the models come in order", func(t *testing.T) { listed(t, models, model) })
+	t.Run("maas-10 a completion has the sample's keys in their order", func(t *testing.T) { completion(t, answer) })
+	t.Run("maas-11 without a token 401", func(t *testing.T) {
+		if codes[0] != "401" {
+			t.Errorf("the call without a token answered %s", codes[0])
+		}
+	})
+	t.Run("maas-12 some 200s, then only 429s", func(t *testing.T) {
+		n := slices.Index(codes[1:], "429")
+		if n < 1 || slices.ContainsFunc(codes[1:n+1], isNot("200")) || slices.ContainsFunc(codes[n+1:], isNot("429")) {
+			t.Errorf("not some 200s and then only 429s: %v", codes[1:])
+		}
+	})
+}
+
+func isNot(want string) func(string) bool { return func(s string) bool { return s != want } }
+
+func claims(t *testing.T, token string) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("the token has %d parts: %s", len(parts), token)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Audience   []string `json:"aud"`
+		Expiry     int64    `json:"exp"`
+		Issued     int64    `json:"iat"`
+		Subject    string   `json:"sub"`
+		Kubernetes struct {
+			Namespace string `json:"namespace"`
+		} `json:"kubernetes.io"`
+	}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"maas-default-gateway-sa"}, c.Audience); diff != "" {
+		t.Error(diff)
+	}
+	if c.Expiry-c.Issued != 600 {
+		t.Errorf("the token lives for %d seconds, want 600", c.Expiry-c.Issued)
+	}
+	if want := "system:serviceaccount:maas-default-gateway-tier-free:kube-admin-81378af5"; c.Subject != want {
+		t.Errorf("sub = %s, want %s", c.Subject, want)
+	}
+	if want := "maas-default-gateway-tier-free"; c.Kubernetes.Namespace != want {
+		t.Errorf("namespace = %s, want %s", c.Kubernetes.Namespace, want)
+	}
+}
+
+func listed(t *testing.T, text, model string) {
+	if model != "Model: gpt-4-external" {
+		t.Errorf("the first model is %q", model)
+	}
+	created := regexp.MustCompile(`"created": (\d+)`)
+	for _, m := range created.FindAllStringSubmatch(text, -1) {
+		var at int64
+		json.Unmarshal([]byte(m[1]), &at)
+		if age := time.Since(time.Unix(at, 0)); age < -2*time.Second || age > time.Minute {
+			t.Errorf("created is %s ago", age)
+		}
+	}
+	const want = `{ "data": [` +
+		` { "id": "gpt-4-external", "created": 0, "object": "model", "owned_by": "openai", "ready": true },` +
+		` { "id": "claude-3-sonnet-external", "created": 0, "object": "model", "owned_by": "anthropic", "ready": true }` +
+		` ], "object": "list" }`
+	if diff := cmp.Diff(want, created.ReplaceAllString(text, `"created": 0`)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func completion(t *testing.T, text string) {
+	if diff := cmp.Diff([]string{"id", "created", "model", "usage", "object", "do_remote_decode", "do_remote_prefill",
+		"remote_block_ids", "remote_engine_id", "remote_host", "remote_port", "choices"}, keys(t, text)); diff != "" {
+		t.Error(diff)
+	}
+	var c struct {
+		ID, Model, Object string
+		Usage             struct {
+			Prompt int `json:"prompt_tokens"`
+			Output int `json:"completion_tokens"`
+			Total  int `json:"total_tokens"`
+		}
+		Choices []struct {
+			Reason  string `json:"finish_reason"`
+			Message struct{ Role, Content string }
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(c.ID, "chatcmpl-") || c.Model != "gpt-4-external" || c.Object != "chat.completion" {
+		t.Errorf("id %s, model %s, object %s", c.ID, c.Model, c.Object)
+	}
+	u := c.Usage
+	if u.Prompt != 1 || u.Output < 1 || u.Output > 50 || u.Total != u.Prompt+u.Output {
+		t.Errorf("usage %+v", u)
+	}
+	if len(c.Choices) != 1 || c.Choices[0].Message.Role != "assistant" || c.Choices[0].Message.Content == "" {
+		t.Fatalf("choices %+v", c.Choices)
+	}
+	if want := map[bool]string{true: "length", false: "stop"}[u.Output == 50]; c.Choices[0].Reason != want {
+		t.Errorf("finish_reason %s with %d tokens, want %s", c.Choices[0].Reason, u.Output, want)
+	}
+}
+
+// keys are the top-level keys of an object in their order.
+func keys(t *testing.T, text string) []string {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if _, err := d.Token(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	var out []string
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, key.(string))
+		var skip json.RawMessage
+		if err := d.Decode(&skip); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}

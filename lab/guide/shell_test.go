@@ -1,0 +1,106 @@
+package guide
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/egret-gateway/egret/lab/child"
+)
+
+func TestMain(m *testing.M) { child.Main(m) }
+
+const root = "../.."
+
+// fence finds the bash blocks of a page.
+var fence = regexp.MustCompile("(?ms)^```bash\n(.*?)^```$")
+
+// blocks returns the bash blocks of a file.
+func blocks(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+// needs fails when a program of the guides is not installed.
+func needs(t *testing.T) {
+	t.Helper()
+	for _, program := range []string{"bash", "curl", "jq"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("the guides need %s, which is not installed: %v", program, err)
+		}
+	}
+	if out, err := exec.Command("curl", "--json", "{}", "--version").CombinedOutput(); err != nil {
+		t.Fatalf("the guides need a curl that knows --json (7.82 or newer): %s", out)
+	}
+}
+
+const mark = "\x02"
+
+// shell runs scripts one after the other in one bash, in a directory with
+// nothing but egret in it, and returns what each of them printed.
+func shell(t *testing.T, scripts ...string) []string {
+	t.Helper()
+	needs(t)
+	dir, bin := t.TempDir(), child.Bin(t)
+	for name, to := range map[string]string{"bin": bin, "manifests": absolute(t, "manifests"), "examples": absolute(t, "examples")} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(scripts, "\nprintf '"+mark+"'\n"))
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, &stdout, &stderr, time.Second
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "EXAMPLES="+absolute(t, "examples"))
+	// What the guide leaves running ends with it: it is one process group.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	group := -cmd.Process.Pid
+	late := time.AfterFunc(2*child.Patience, func() { syscall.Kill(group, syscall.SIGKILL) })
+	err := cmd.Wait()
+	late.Stop()
+	syscall.Kill(group, syscall.SIGKILL)
+	out := strings.Split(stdout.String(), mark)
+	if err != nil || len(out) != len(scripts) {
+		t.Fatalf("%v\nin block %d:\n%s\nstdout:\n%s\nstderr:\n%s%s", err, len(out), scripts[len(out)-1], stdout.String(), stderr.String(), logs(dir))
+	}
+	return out
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	out, err := filepath.Abs(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// logs are what the processes of a guide wrote into files.
+func logs(dir string) string {
+	var b strings.Builder
+	files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	for _, f := range files {
+		text, _ := os.ReadFile(f)
+		fmt.Fprintf(&b, "%s:\n%s\n", filepath.Base(f), text)
+	}
+	return b.String()
+}
+
+func lines(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") }
