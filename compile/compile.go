@@ -45,7 +45,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	p.Ports = c.ports()
 	p.Rules = c.rules()
 	p.Backends = c.planBackends()
-	p.Secrets = c.planSecrets()
+	p.Secrets = c.planSecrets(p)
 	c.reportGateways()
 	c.reportDestinations()
 	return p, c.sorted()

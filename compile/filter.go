@@ -97,8 +97,9 @@ func (out *filters) setRewrite(u *gwv1.HTTPURLRewriteFilter, matches []plan.Matc
 		out.rewrite = &plan.Rewrite{}
 	}
 	out.rewrite.Path = path
-	if u.Hostname != nil && *u.Hostname != "" {
-		out.rewrite.Host = strings.ToLower(string(*u.Hostname))
+	if host := strings.ToLower(string(deref(u.Hostname, ""))); host != "" {
+		out.rewrite.Host = host
+		return checkHost(host)
 	}
 	return nil
 }
@@ -135,6 +136,13 @@ func prefixValue(v string) string {
 	return "/" + v
 }
 
+func checkHost(h string) error {
+	if !isHostname(h) {
+		return fmt.Errorf("hostname %q is no host name; leave out scheme, port and path", h)
+	}
+	return nil
+}
+
 func checkPath(v string) error {
 	if strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return fmt.Errorf("path %q has a space or control character; escape it", v)
@@ -153,6 +161,14 @@ func redirect(r *gwv1.HTTPRequestRedirectFilter, matches []plan.Match) (*plan.Re
 		Port:   int32(deref(r.Port, 0)),
 		Path:   path,
 		Status: deref(r.StatusCode, 302),
+	}
+	if out.Scheme != "" && out.Scheme != "http" && out.Scheme != "https" {
+		return nil, fmt.Errorf("redirect scheme %q is not one of http, https", out.Scheme)
+	}
+	if out.Host != "" {
+		if err := checkHost(out.Host); err != nil {
+			return nil, err
+		}
 	}
 	switch out.Status {
 	case 301, 302, 303, 307, 308:

@@ -52,6 +52,8 @@ func (p *policy[T]) meet(specific ruleset[T]) ruleset[T] {
 	switch {
 	case len(specific) == 0:
 		return own
+	case len(own) == 0: // all of it is left out: it must not wipe out others
+		return specific
 	case p.overrides && p.merge:
 		out := maps.Clone(specific)
 		maps.Copy(out, own)

@@ -193,6 +193,8 @@ func (p *policy[T]) unenforced() *problem {
 	switch {
 	case p.broken != nil:
 		return p.broken
+	case len(p.rules) == 0:
+		return problemf(reasonUnsupported, "Nothing of this %s is supported: %s.", p.kind, brief(p.left))
 	case p.paths == 0:
 		return problemf(reasonUnknown, "%s is not in the path of any route.", p.kind)
 	case p.won == 0:

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,8 +40,50 @@ func (c *compiler) keep(kind plan.SecretKind, object string, items map[string][]
 	return s.Name
 }
 
-func (c *compiler) planSecrets() []plan.Secret {
-	return slices.SortedFunc(maps.Values(c.secrets), func(a, b plan.Secret) int { return cmp.Compare(a.Name, b.Name) })
+// planSecrets returns the material that something in the plan names, and no
+// more: what is not needed is not handed out.
+func (c *compiler) planSecrets(p *plan.Plan) []plan.Secret {
+	var names []string
+	for _, port := range p.Ports {
+		for _, l := range port.Listeners {
+			if l.TLS != nil {
+				names = append(names, l.TLS.Certificates...)
+			}
+		}
+	}
+	for _, b := range p.Backends {
+		if b.TLS != nil {
+			names = append(append(names, b.TLS.CAs...), b.TLS.Identity)
+		}
+	}
+	for _, pol := range p.Policies {
+		names = append(names, authSecrets(pol.Auth)...)
+	}
+	slices.Sort(names)
+	var out []plan.Secret
+	for _, n := range slices.Compact(names) {
+		if s, kept := c.secrets[n]; kept {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func authSecrets(a *plan.Auth) (names []string) {
+	if a == nil {
+		return nil
+	}
+	for _, step := range a.Authentication {
+		if step.APIKey != nil {
+			for _, k := range step.APIKey.Keys {
+				names = append(names, k.Secret)
+			}
+		}
+	}
+	for _, step := range a.Metadata {
+		names = append(names, step.HTTP.Secret)
+	}
+	return names
 }
 
 // certificate resolves a reference to a key pair, returning its name in the plan.

@@ -94,7 +94,9 @@ func (c *compiler) reach(svc *corev1.Service, port corev1.ServicePort, b *backen
 	slices, known := c.index.slices[nameOf(svc)]
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
-		b.plan.Host, b.plan.Port = strings.ToLower(strings.TrimSuffix(svc.Spec.ExternalName, ".")), port.Port
+		if b.plan.Host, b.plan.Port = serverName(svc), port.Port; !isHostname(b.plan.Host) {
+			b.fail(500, fmt.Sprintf("Service %s: externalName %q is no host name", nameOf(svc), svc.Spec.ExternalName))
+		}
 	case known:
 		if b.plan.Endpoints = endpoints(slices, port); len(b.plan.Endpoints) == 0 {
 			b.fail(503, fmt.Sprintf("Service %s has no ready endpoint for port %d", nameOf(svc), port.Port))
