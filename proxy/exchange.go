@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -125,14 +126,21 @@ func (e *exchange) refuse(f *engine.Refusal) {
 
 // settleBody prepares for an answer to a request whose body has not been read.
 // net/http reads on for a while before it answers, so that the connection can
-// be used again; a client that is slow to send must not hold it for longer.
+// be used again; a client that is slow to send must not hold it for longer. On
+// HTTP/2 it resets the stream at once, and a client that is still sending may
+// lose the answer with it (curl 7.88 does), so that short bodies are read here.
 func (e *exchange) settleBody() {
-	if e.received || e.r.ProtoMajor != 1 {
+	if e.received {
 		return
 	}
 	if e.upload != nil {
-		e.w.Header().Set("Connection", "close") // somebody may be reading the body still
+		if e.r.ProtoMajor == 1 {
+			e.w.Header().Set("Connection", "close") // somebody may be reading the body still
+		}
 		return
 	}
 	e.ctl.SetReadDeadline(time.Now().Add(linger))
+	if e.r.ProtoMajor > 1 && e.r.Header.Get("Expect") == "" {
+		io.CopyN(io.Discard, e.r.Body, spare)
+	}
 }

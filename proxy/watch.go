@@ -21,6 +21,8 @@ const (
 	// linger is how long a refused request's body is read, so that the
 	// connection can be used again.
 	linger = 2 * time.Second
+	// spare is how many bytes of it are read on HTTP/2.
+	spare = 64 << 10
 )
 
 // Causes of an exchange's end.
