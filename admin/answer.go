@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -134,6 +135,11 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if s.Settle != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), settling)
+		defer cancel()
+		s.Settle(ctx)
+	}
 	rows, err := s.Ledger.Usage(r.Context(), q)
 	if err != nil {
 		s.Log.Error("usage cannot be read", "error", err)
@@ -142,6 +148,9 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, Usage{Since: q.Since, Until: q.Until, By: q.By, Rows: rows})
 }
+
+// settling bounds how long an answer waits for calls that have just ended.
+const settling = time.Second
 
 // dimensions that usage can be grouped by.
 var dimensions = []string{store.ByUser, store.ByModel, store.ByTier, store.ByRoute, store.ByDay, store.ByHour}

@@ -29,6 +29,8 @@ type Server struct {
 	Version string
 	Engine  *engine.Engine
 	Ledger  store.Ledger
+	// Settle waits until what was recorded can be read from Ledger; nil does not.
+	Settle  func(context.Context)
 	Metrics prometheus.Gatherer
 	Ready   func() error
 	Log     *slog.Logger

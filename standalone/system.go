@@ -113,7 +113,7 @@ func New(ctx context.Context, o Options) (*System, error) {
 	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
 	s.sims = &simulators{log: s.log, services: s.inner}
 	s.admin = &admin.Server{
-		Token: o.AdminToken, Version: o.Version, Engine: s.engine, Ledger: s.store, Metrics: s.metrics.Registry,
+		Token: o.AdminToken, Version: o.Version, Engine: s.engine, Ledger: s.store, Settle: s.writer.Sync, Metrics: s.metrics.Registry,
 		Ready: s.ready, Log: s.log,
 	}
 	s.metrics.Gauge("egret_ledger_lost_entries", "Ledger entries that could not be written.", func() float64 { return float64(s.writer.Lost()) })

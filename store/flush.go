@@ -140,12 +140,15 @@ func (w *Writer) settle(began time.Time, entries int, counters map[string]Counte
 	defer w.mu.Unlock()
 	before, w.failed = w.failed, err
 	if err != nil {
+		w.tell()
 		return before
 	}
 	w.entries = drop(w.entries, entries, 4*w.Batch)
 	w.since = time.Time{}
 	if len(w.entries)+len(w.counters) > 0 {
 		w.queued(began, false)
+	} else {
+		w.tell()
 	}
 	return before
 }

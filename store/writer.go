@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -30,8 +31,9 @@ type Writer struct {
 	counters map[string]Counter
 	since    time.Time // something waits and nothing has been written since then; zero: the queue is empty
 	lost     int64
-	failed   error // of the latest write; nil: it went well
-	ended    bool  // Run is over, nothing will be written any more
+	failed   error           // of the latest write; nil: it went well
+	ended    bool            // Run is over, nothing will be written any more
+	waiting  []chan struct{} // callers of Sync
 }
 
 // NewWriter returns a Writer to a database, with the defaults named at its fields.
@@ -95,6 +97,31 @@ func (w *Writer) signal() {
 	case w.wake <- struct{}{}:
 	default: // one is under way
 	}
+}
+
+// Sync waits until the queue has been written, a write has failed or ctx ends, so that who reads the database then finds
+// what was queued before. While entries keep coming only ctx may end it.
+func (w *Writer) Sync(ctx context.Context) {
+	w.mu.Lock()
+	if w.since.IsZero() || w.failed != nil || w.ended {
+		w.mu.Unlock()
+		return
+	}
+	written := make(chan struct{})
+	w.waiting = append(w.waiting, written)
+	w.mu.Unlock()
+	select {
+	case <-written:
+	case <-ctx.Done():
+	}
+}
+
+// tell ends the waits of Sync. It needs the lock.
+func (w *Writer) tell() {
+	for _, written := range w.waiting {
+		close(written)
+	}
+	w.waiting = nil
 }
 
 // Lost counts the ledger entries that will never be written.

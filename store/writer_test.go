@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,4 +322,43 @@ func BenchmarkWriter(b *testing.B) {
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
+}
+
+func TestSyncWaitsForTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		to := &slowSaver{took: time.Second}
+		w := store.NewWriter(to)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.Run(ctx) }()
+		w.Sync(ctx) // nothing is queued: nothing to wait for
+		w.Entry(store.Entry{ID: "a"})
+		w.Sync(ctx)
+		if n := to.saved.Load(); n != 1 {
+			t.Errorf("%d entries were written when Sync returned, want 1", n)
+		}
+		w.Entry(store.Entry{ID: "b"})
+		short, cancel := context.WithTimeout(ctx, time.Millisecond)
+		w.Sync(short) // returns although the write has not ended
+		cancel()
+		if n := to.saved.Load(); n != 1 {
+			t.Errorf("%d entries were written, want 1", n)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// slowSaver takes its time.
+type slowSaver struct {
+	took  time.Duration
+	saved atomic.Int64
+}
+
+func (s *slowSaver) Save(_ context.Context, entries []store.Entry, _ []store.Counter) error {
+	time.Sleep(s.took) // of the synctest bubble's clock
+	s.saved.Add(int64(len(entries)))
+	return nil
 }
