@@ -1,0 +1,89 @@
+package conform
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/ident/local"
+	"github.com/egret-gateway/egret/source/file"
+)
+
+// bodies are the data planes that every scenario runs through.
+var bodies = []struct {
+	name string
+	open func(context.Context, *World) (Body, error)
+}{
+	{"native", newNative},
+	{"processor", newProcessor},
+}
+
+func TestScenarios(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("testdata: %d files, error %v", len(paths), err)
+	}
+	manifests := filepath.Join(t.TempDir(), "manifests.yaml")
+	from := file.New(file.Options{Paths: []string{manifests}})
+	people, err := local.Open(t.Context(), local.Options{State: nothing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := &realm{Realm: people}
+	for _, path := range paths {
+		s, err := Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(manifests, s.Manifests, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, problems := from.Load(t.Context())
+		if len(problems) > 0 {
+			t.Fatalf("%s: %v", path, problems.Err())
+		}
+		people.Load(&snapshot)
+		p, conditions := compile.Compile(snapshot, compile.Options{Alone: true})
+		for _, c := range conditions {
+			if c.Bad() && testing.Verbose() {
+				t.Logf("%s: %s %s %s: %s", path, c.Key(), c.Type, c.Reason, c.Message)
+			}
+		}
+		t.Run(s.Title, func(t *testing.T) { run(t, s, p, who) })
+	}
+}
+
+// run plays a scenario on every body, holds each against the script and all
+// against each other.
+func run(t *testing.T, s *Scenario, p *plan.Plan, who *realm) {
+	observed := map[string][]Observed{}
+	for _, b := range bodies {
+		t.Run(b.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				seen, err := play(p, who, s.Steps, b.open)
+				n := 0
+				for i := range s.Steps {
+					for range max(1, s.Steps[i].Repeat) {
+						if n < len(seen) {
+							s.Steps[i].check(t, n+1, &seen[n])
+						}
+						n++
+					}
+				}
+				if err != nil {
+					t.Errorf("request %d: %v", len(seen)+1, err)
+				}
+				observed[b.name] = seen
+			})
+		})
+	}
+	if diff := cmp.Diff(observed["native"], observed["processor"]); diff != "" {
+		t.Errorf("the bodies differ (-native +processor)\n%s", diff)
+	}
+}

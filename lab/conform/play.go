@@ -1,0 +1,124 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"testing/synctest"
+	"time"
+
+	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/plan"
+)
+
+// Observed is what came of one step.
+type Observed struct {
+	Status  int
+	Header  http.Header // without what the hop's own framing is
+	Body    string
+	Broken  bool
+	After   time.Duration // until the head came
+	Calls   []Call
+	Records []map[string]any
+	Stuck   string // the first piece of a stream that did not come when it was sent
+}
+
+// play runs the steps against a body in a bubble of its own and returns what
+// was observed, one per request.
+func play(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *World) (Body, error)) (seen []Observed, err error) {
+	w := newWorld(p, r)
+	go w.upstream.server.Serve(w.upstream.listener)
+	defer w.upstream.server.Close()
+	body, err := open(context.Background(), w)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	for i := range steps {
+		pause(steps[i].Wait)
+		for range max(1, steps[i].Repeat) {
+			o, err := w.step(body, &steps[i])
+			if err != nil {
+				return seen, err
+			}
+			seen = append(seen, *o)
+		}
+	}
+	return seen, nil
+}
+
+// step makes one request and gathers what came of it.
+func (w *World) step(body Body, s *Step) (*Observed, error) {
+	w.begin(s)
+	start := time.Now()
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	res, err := body.Call(ctx, s.request())
+	if err != nil {
+		return nil, err
+	}
+	o := &Observed{Status: res.Status, Header: maps.Clone(res.Header), After: time.Since(start)}
+	for _, name := range []string{"Date", "Connection", "Content-Length", "Trailer"} {
+		delete(o.Header, name)
+	}
+	if w.read(o, s, res.Body) {
+		rest, err := io.ReadAll(res.Body)
+		o.Body += string(rest)
+		o.Broken = errors.Is(err, io.ErrUnexpectedEOF)
+	} else {
+		leave()
+	}
+	res.Body.Close()
+	synctest.Wait() // for the exchange to end
+	o.Calls = w.upstream.end()
+	for _, r := range w.recorded() {
+		o.Records = append(o.Records, flat(&r))
+	}
+	return o, nil
+}
+
+// read takes the pieces of a stream as they come and lets the upstream send
+// the next one each time; false when the client leaves.
+func (w *World) read(o *Observed, s *Step, body io.Reader) bool {
+	if len(s.Upstream) == 0 {
+		return true
+	}
+	for i, p := range s.Upstream[len(s.Upstream)-1].Pieces {
+		if !p.Hidden {
+			got := make([]byte, len(p.text()))
+			n, err := io.ReadFull(body, got)
+			o.Body += string(got[:n])
+			if err != nil {
+				o.Stuck = p.Data
+				o.Broken = true
+				return false
+			}
+		}
+		if s.Leave == i+1 {
+			return false
+		}
+		// The upstream waits behind each piece, unless it was cut off.
+		synctest.Wait()
+		select {
+		case w.upstream.gate <- struct{}{}:
+		case <-time.After(patience / 2):
+			return true
+		}
+	}
+	return true
+}
+
+// flat is a Record without what two runs need not share: clock readings, and
+// the address of the client.
+func flat(r *engine.Record) map[string]any {
+	return map[string]any{
+		"id": r.ID, "trace": r.Trace, "inner": r.Inner, "gateway": r.Gateway, "listener": r.Listener, "route": r.Route, "rule": r.Rule,
+		"backend": r.Backend, "method": r.Method, "host": r.Host, "path": r.Path, "status": float64(r.Status), "outcome": string(r.Outcome),
+		"code": r.Code, "user": r.User, "subject": r.Subject, "tier": r.Tier, "policy": r.Policy, "limit": r.Limit, "checked": r.Checked,
+		"charged": r.Charged, "dialect": string(r.Dialect), "asked": r.Asked, "served": r.Served, "stream": r.Stream,
+		"input": float64(r.Usage.Input), "output": float64(r.Usage.Output), "total": float64(r.Usage.Total), "exact": r.Usage.Exact,
+		"attempts": float64(r.Attempts), "sent": float64(r.Sent),
+	}
+}

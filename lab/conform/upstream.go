@@ -1,0 +1,140 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// upstream plays every backend: it does what the script says and remembers
+// what it saw.
+type upstream struct {
+	listener *pipe
+	server   *http.Server
+	gate     chan struct{} // lets the next piece of a stream out
+
+	mu     sync.Mutex
+	script []Behaviour
+	calls  int
+	seen   []Call
+}
+
+// Call is a request as the upstream saw it.
+type Call struct {
+	Method, Host, Path string
+	Header             http.Header // without framing
+	Body               string
+}
+
+func newUpstream() *upstream {
+	u := &upstream{listener: newPipe(), gate: make(chan struct{})}
+	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true}
+	return u
+}
+
+// dial connects to a backend by name. Nothing listens at names that begin with
+// "refused.".
+func (u *upstream) dial(ctx context.Context, host string) (net.Conn, error) {
+	if strings.HasPrefix(host, "refused.") {
+		return nil, errors.New("connection refused")
+	}
+	return u.listener.dial(ctx)
+}
+
+// begin makes the next calls follow a script.
+func (u *upstream) begin(script []Behaviour) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.script, u.calls, u.seen = script, 0, nil
+}
+
+// end returns what was seen since begin.
+func (u *upstream) end() []Call {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen
+}
+
+func (u *upstream) next(c Call) Behaviour {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.seen = append(u.seen, c)
+	n := u.calls
+	u.calls++
+	switch {
+	case len(u.script) == 0:
+		return Behaviour{Body: "{}"}
+	case n >= len(u.script):
+		n = len(u.script) - 1
+	}
+	return u.script[n]
+}
+
+func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	c := Call{Method: r.Method, Host: r.Host, Path: r.RequestURI, Header: maps.Clone(r.Header), Body: string(body)}
+	delete(c.Header, "Content-Length")
+	b := u.next(c)
+	if b.Garbage {
+		panic(http.ErrAbortHandler)
+	}
+	if b.Silent {
+		<-r.Context().Done()
+		return
+	}
+	pause(b.Slow)
+	h := w.Header()
+	maps.Copy(h, fields(b.With))
+	if h["Content-Type"] == nil {
+		h.Set("Content-Type", "application/json")
+		if len(b.Pieces) > 0 {
+			h.Set("Content-Type", "text/event-stream")
+		}
+	}
+	if b.Breaks && len(b.Pieces) == 0 {
+		h.Set("Content-Length", strconv.Itoa(len(b.Body)+100))
+	}
+	w.WriteHeader(or(b.Status, http.StatusOK))
+	io.WriteString(w, b.Body)
+	u.stream(w, r, b.Pieces)
+	if b.Breaks {
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// stream sends each piece when the client has had the one before.
+func (u *upstream) stream(w http.ResponseWriter, r *http.Request, pieces []Piece) {
+	for i := range pieces {
+		pause(pieces[i].Wait)
+		io.WriteString(w, pieces[i].text())
+		http.NewResponseController(w).Flush()
+		select {
+		case <-u.gate:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// pause lets scripted time pass.
+func pause(d string) {
+	if d == "" {
+		return
+	}
+	length, err := time.ParseDuration(d)
+	if err != nil {
+		panic("BUG: the script has a bad duration: " + err.Error())
+	}
+	time.Sleep(length)
+}
