@@ -38,7 +38,7 @@ type port struct {
 	certificates atomic.Pointer[certificates] // nil = cleartext
 	released     atomic.Bool
 	upgraded     sync.WaitGroup // connections that have left HTTP
-	cut          context.CancelFunc
+	cut          context.CancelCauseFunc
 }
 
 func newPort(s *Server, pp *plan.Port, l net.Listener) *port {
@@ -48,7 +48,7 @@ func newPort(s *Server, pp *plan.Port, l net.Listener) *port {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	base, cut := context.WithCancel(context.Background())
+	base, cut := context.WithCancelCause(context.Background())
 	p.cut = cut
 	p.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate, NextProtos: []string{"h2", "http/1.1"}}
 	p.http = &http.Server{
@@ -117,7 +117,7 @@ func (p *port) drain(limit time.Duration) {
 		}()
 		<-ctx.Done()
 	}
-	p.cut()
+	p.cut(errDrained)
 	p.http.Close()
 	p.upgraded.Wait()
 }

@@ -61,11 +61,8 @@ func (e *exchange) join(client net.Conn, fromClient io.Reader, backend io.ReadWr
 	e.copy(client, backend, &e.sent)
 	client.Close()
 	<-done
-	switch {
-	case errors.Is(context.Cause(e.ctx), errIdle), errors.Is(context.Cause(e.ctx), errRequestTimeout):
-		e.outcome = engine.TimedOut
-	case e.ctx.Err() != nil:
-		e.outcome = engine.UpstreamGone // cut by the drain
+	if cause := context.Cause(e.ctx); errors.Is(cause, errIdle) || errors.Is(cause, errRequestTimeout) || errors.Is(cause, errDrained) {
+		e.outcome, e.x.Record.Reason = outcome(e.ctx, e.r.Context()), cause.Error()
 	}
 }
 

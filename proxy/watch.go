@@ -31,6 +31,7 @@ var (
 	errIdle           = errors.New("the backend was silent for too long")
 	errSlowBody       = errors.New("the request body came too slowly")
 	errSlowReader     = errors.New("the client did not take the answer")
+	errDrained        = errors.New("the gateway stopped before the answer had ended")
 )
 
 // wait is what an exchange is waiting for.
@@ -131,6 +132,8 @@ func outcome(ctx, client context.Context) engine.Outcome {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errRequestTimeout), errors.Is(cause, errIdle):
 		return engine.TimedOut
+	case errors.Is(cause, errDrained):
+		return engine.UpstreamGone
 	case errors.Is(cause, errSlowReader), errors.Is(cause, errSlowBody), client.Err() != nil:
 		return engine.ClientGone
 	}
