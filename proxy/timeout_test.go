@@ -56,7 +56,9 @@ func TestTimeouts(t *testing.T) {
 	f("one attempt", time.Hour, 504, 3*time.Second, func(r *plan.Rule) { r.Timeouts.Backend = 3 * time.Second })
 
 	inBubble(t, "gateway-81 the time is told upstream", func(t *testing.T, r *rig) {
-		b := r.backend("b", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get("X-Envoy-Expected-Rq-Timeout-Ms")) })
+		b := r.backend("b", func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, r.Header.Get("X-Envoy-Expected-Rq-Timeout-Ms"))
+		})
 		r.apply(simple(b))
 		if _, body := r.send("GET", "http://x/", ""); body != "3600000" {
 			t.Errorf("got %q", body)
