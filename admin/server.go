@@ -21,7 +21,7 @@ import (
 	"github.com/egret-gateway/egret/store"
 )
 
-// Server is the admin page. Fill in the fields, then Listen and Run.
+// Server is the admin page. Fill in the fields, then Run.
 type Server struct {
 	// Token must come with every request but probes: as a bearer token or as
 	// the password of basic authentication. "" refuses them all.
@@ -34,9 +34,10 @@ type Server struct {
 	Metrics prometheus.Gatherer
 	Ready   func() error
 	Log     *slog.Logger
+	// Listener is what Run serves and closes.
+	Listener net.Listener
 
-	state  atomic.Pointer[state]
-	socket net.Listener
+	state atomic.Pointer[state]
 }
 
 // state is what was last said about the configuration.
@@ -70,18 +71,12 @@ func (s *Server) Refused(_ source.Snapshot, problems source.Problems, err error)
 	s.state.Store(&next)
 }
 
-// Listen binds the address.
-func (s *Server) Listen(address string) (err error) {
-	s.socket, err = net.Listen("tcp", address)
-	return err
-}
-
-// Address is where the page listens, "" before Listen.
+// Address is where the page listens, "" when it does not.
 func (s *Server) Address() string {
-	if s.socket == nil {
+	if s.Listener == nil {
 		return ""
 	}
-	return s.socket.Addr().String()
+	return s.Listener.Addr().String()
 }
 
 // Run serves until ctx ends.
@@ -94,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 		h.Shutdown(end)
 	})
 	defer stop()
-	if err := h.Serve(s.socket); !errors.Is(err, http.ErrServerClosed) {
+	if err := h.Serve(s.Listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -18,6 +18,25 @@ const (
 	tries        = 100  // next ports tried when one is taken
 )
 
+// Address is where to listen.
+type Address struct {
+	At   string // host:port; port 0 is any free one, "" is nowhere
+	Next bool   // when the port is taken, one of those after it will do
+}
+
+// bind opens the socket.
+func (a Address) bind() (net.Listener, error) {
+	host, port, err := net.SplitHostPort(a.At)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n == 0 || !a.Next {
+		return net.Listen("tcp", a.At)
+	}
+	return nearest(host, n)
+}
+
 // listen opens the socket of a port: at the address that was given for one of
 // its listeners, in memory, or on loopback at its own number, moved up when it
 // is privileged and on to the next free one when it is taken.
@@ -25,9 +44,9 @@ func (s *System) listen(gateway string, p *plan.Port) (net.Listener, error) {
 	for i := range p.Listeners {
 		name := gateway + "/" + p.Listeners[i].Name
 		if address, ok := s.o.Listen[name]; ok {
-			l, err := net.Listen("tcp", address)
+			l, err := address.bind()
 			if err != nil {
-				return nil, fmt.Errorf("listener %s at %s: %w; choose another address with --listen %s=ADDRESS", name, address, err, name)
+				return nil, fmt.Errorf("listener %s: %w; choose another address for it", name, err)
 			}
 			return l, nil
 		}
@@ -35,16 +54,18 @@ func (s *System) listen(gateway string, p *plan.Port) (net.Listener, error) {
 	if s.o.Inner {
 		return proxy.NewMemory(gateway + ":" + strconv.Itoa(int(p.Number))), nil
 	}
-	return nearest(int(p.Number))
-}
-
-func nearest(number int) (net.Listener, error) {
+	number := int(p.Number)
 	if number < unprivileged {
 		number += shift
 	}
+	return nearest("127.0.0.1", number)
+}
+
+// nearest binds the first free port from number on.
+func nearest(host string, number int) (net.Listener, error) {
 	var last error
 	for n := number; n < number+tries && n <= 65535; n++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(n)))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n)))
 		if err == nil {
 			return l, nil
 		}
@@ -53,5 +74,5 @@ func nearest(number int) (net.Listener, error) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("no free port from %d on: %w", number, last)
+	return nil, last
 }

@@ -72,7 +72,7 @@ func (s *simulators) load(ctx context.Context, snap *source.Snapshot) error {
 }
 
 func (s *simulators) start(ctx context.Context, name, image string, args, keys []string) error {
-	serve, err := newSimulator(image, args)
+	serve, err := newSimulator(image, args, s.log)
 	if err != nil {
 		return err
 	}
@@ -101,12 +101,13 @@ func (s *simulators) end(name string) {
 }
 
 // newSimulator returns what serves a simulator of the image on a listener.
-func newSimulator(image string, args []string) (serve func(context.Context, net.Listener) error, err error) {
+func newSimulator(image string, args []string, log *slog.Logger) (serve func(context.Context, net.Listener) error, err error) {
 	if image == simProviderImage {
 		c, err := simprovider.Parse(args)
 		if err != nil {
 			return nil, err
 		}
+		c.Log = log
 		s, err := simprovider.New(c)
 		if err != nil {
 			return nil, err
@@ -117,6 +118,7 @@ func newSimulator(image string, args []string) (serve func(context.Context, net.
 	if err != nil {
 		return nil, err
 	}
+	c.Log = log
 	s, err := sim.New(c)
 	if err != nil {
 		return nil, err

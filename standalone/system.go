@@ -44,15 +44,15 @@ type Options struct {
 	Users string
 	// Listen maps NAMESPACE/GATEWAY/LISTENER to an address. A port without an
 	// entry is bound on loopback by its own rule, or in memory with Inner.
-	Listen map[string]string
+	Listen map[string]Address
 	// Inner keeps gateways in memory that Listen does not name.
 	Inner bool
 	// Simulate runs the Deployments of the simulator's image in this process.
 	Simulate bool
 	// Resolve maps names instead of DNS.
 	Resolve *provider.Mapping
-	// Admin is the address of the admin page; "" = none. AdminToken guards it.
-	Admin      string
+	// Admin is where the admin page listens. AdminToken guards it.
+	Admin      Address
 	AdminToken string
 	// AccessLog gets a JSON line per request; nil = none.
 	AccessLog io.Writer
@@ -80,7 +80,8 @@ type System struct {
 	admin   *admin.Server
 	inner   *services
 
-	loaded atomic.Bool // a plan is being served
+	good   *source.Snapshot // being served; nil before the first
+	loaded atomic.Bool      // the same, for those who ask from outside
 }
 
 // New builds the system; nothing listens and nothing runs until Run.
@@ -175,6 +176,13 @@ func (s *System) recorder() func(*engine.Record) {
 // first plan is being served.
 func (s *System) Run(ctx context.Context, started func(*System)) error {
 	defer s.store.Close()
+	if s.o.Admin.At != "" {
+		l, err := s.o.Admin.bind()
+		if err != nil {
+			return fmt.Errorf("admin page: %w; choose another address for it", err)
+		}
+		s.admin.Listener = l
+	}
 	// The writer outlives the requests whose records it takes.
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	written := make(chan error, 1)
@@ -183,11 +191,7 @@ func (s *System) Run(ctx context.Context, started func(*System)) error {
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.users.Run(run, usersInterval) })
 	group.Go(func() error { return s.serveMaaS(run) })
-	if s.o.Admin != "" {
-		if err := s.admin.Listen(s.o.Admin); err != nil {
-			stopWriting()
-			return errors.Join(err, <-written)
-		}
+	if s.admin.Listener != nil {
 		group.Go(func() error { return s.admin.Run(run) })
 	}
 	group.Go(func() error {
@@ -216,36 +220,30 @@ func (s *System) Run(ctx context.Context, started func(*System)) error {
 // says why. A snapshot with problems is not served at all: an object that
 // could not be read may be the policy that guards a route.
 func (s *System) take(ctx context.Context, snap source.Snapshot, problems source.Problems) error {
-	objects := len(snap.Origins)
 	if len(problems) > 0 {
-		s.metrics.Reload(false, objects, len(problems), time.Now())
-		s.admin.Refused(snap, problems, nil)
-		for _, p := range problems {
-			s.log.Error("the configuration was refused", "file", p.File, "line", p.Line, "object", p.Object, "field", p.Field, "why", p.Why, "do", p.Do)
-		}
+		s.refuse(snap, problems, nil)
 		return problems.Err()
 	}
 	if s.o.Amend != nil {
 		s.o.Amend(&snap)
 	}
 	p, conditions := compile.Compile(snap, compile.Options{Alone: true})
-	s.realm.Load(&snap)
-	s.maas.Load(&snap)
-	if s.o.Simulate {
-		if err := s.sims.load(ctx, &snap); err != nil {
-			return err
-		}
+	err := s.surround(ctx, &snap)
+	if err == nil {
+		err = s.plane.Apply(ctx, p)
 	}
-	if err := s.plane.Apply(ctx, p); err != nil {
-		s.metrics.Reload(false, objects, 1, time.Now())
-		s.admin.Refused(snap, nil, err)
-		s.log.Error("the plan was refused, the one before serves on", "error", err)
+	if err != nil {
+		if s.good != nil { // the plan that serves on keeps the world it was made for
+			err = errors.Join(err, s.surround(ctx, s.good))
+		}
+		s.refuse(snap, nil, err)
 		return err
 	}
+	s.good = &snap
 	s.loaded.Store(true)
-	s.metrics.Reload(true, objects, bad(conditions), time.Now())
+	s.metrics.Reload(true, len(snap.Origins), bad(conditions), time.Now())
 	s.admin.Loaded(snap, p, conditions)
-	s.log.Info("configuration loaded", "plan", p.Hash(), "objects", objects, "conditions", len(conditions), "bad", bad(conditions))
+	s.log.Info("configuration loaded", "plan", p.Hash(), "objects", len(snap.Origins), "conditions", len(conditions), "bad", bad(conditions))
 	for _, c := range conditions {
 		if c.Bad() {
 			s.log.Warn("condition", "object", c.Key().String(), "type", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message,
@@ -253,6 +251,33 @@ func (s *System) take(ctx context.Context, snap source.Snapshot, problems source
 		}
 	}
 	return nil
+}
+
+// surround gives everything beside the plane what a snapshot says.
+func (s *System) surround(ctx context.Context, snap *source.Snapshot) error {
+	s.realm.Load(snap)
+	s.maas.Load(snap)
+	if !s.o.Simulate {
+		return nil
+	}
+	return s.sims.load(ctx, snap)
+}
+
+// refuse tells of a snapshot that is not served. The first one ends the
+// process, with an error that says it all.
+func (s *System) refuse(snap source.Snapshot, problems source.Problems, err error) {
+	s.metrics.Reload(false, len(snap.Origins), max(len(problems), 1), time.Now())
+	s.admin.Refused(snap, problems, err)
+	if s.good == nil {
+		return
+	}
+	for _, p := range problems {
+		s.log.Error("the configuration was refused, the one before serves on",
+			"file", p.File, "line", p.Line, "object", p.Object, "field", p.Field, "why", p.Why, "do", p.Do)
+	}
+	if err != nil {
+		s.log.Error("the configuration was refused, the one before serves on", "error", err)
+	}
 }
 
 func bad(cs []source.Condition) (n int) {

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,8 +25,8 @@ const (
 
 // quickstartCmd serves the embedded manifests.
 type quickstartCmd struct {
-	HTTP      string `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Address of the gateway, HTTP. Port 0 picks a free one."`
-	HTTPS     string `default:"127.0.0.1:8443" placeholder:"ADDR" help:"Address of the gateway, HTTPS. Port 0 picks a free one."`
+	HTTP      string `placeholder:"ADDR" help:"Address of the gateway, HTTP. Default: 127.0.0.1:8080 or the next free port; port 0 is any free one."`
+	HTTPS     string `placeholder:"ADDR" help:"Address of the gateway, HTTPS. Default: 127.0.0.1:8443 or the next free port."`
 	EnvFile   string `type:"path" placeholder:"FILE" help:"Write HOST, USER_TOKEN, CA_FILE and ADMIN_URL here, to be sourced by your shell; and functions kubectl and oc, so that the document's commands can be pasted as they stand."`
 	Manifests string `type:"path" placeholder:"DIR" help:"Serve these manifests instead of the embedded ones."`
 	serveFlags
@@ -41,9 +43,6 @@ Example:
 
 // Run serves until a signal.
 func (c *quickstartCmd) Run(w *world) error {
-	if c.Admin == "127.0.0.1:0" {
-		c.Admin = firstFree("127.0.0.1:9901")
-	}
 	o, done, err := c.serveFlags.options(w)
 	if err != nil {
 		return err
@@ -72,13 +71,15 @@ func (c *quickstartCmd) Run(w *world) error {
 	}
 	o.Amend = func(s *source.Snapshot) { cert.amend(s) }
 	o.Inner, o.Simulate = true, true
-	o.Listen[maasGateway+"/http"], o.Listen[maasGateway+"/https"] = firstFree(c.HTTP), firstFree(c.HTTPS)
+	o.Admin = either(c.Admin, "127.0.0.1:9901")
+	o.Listen[maasGateway+"/http"], o.Listen[maasGateway+"/https"] = either(c.HTTP, "127.0.0.1:8080"), either(c.HTTPS, "127.0.0.1:8443")
 	s, err := standalone.New(w.ctx, o)
 	if err != nil {
 		return err
 	}
-	var failed error
-	err = s.Run(w.ctx, func(s *standalone.System) {
+	ctx, stop := context.WithCancelCause(w.ctx)
+	defer stop(nil)
+	err = s.Run(ctx, func(s *standalone.System) {
 		env := environment{token: token, ca: cert.file, admin: "http://egret:" + o.AdminToken + "@" + s.AdminAddress()}
 		for _, b := range s.Bound() {
 			if b.TLS && b.Gateway == maasGateway {
@@ -86,34 +87,17 @@ func (c *quickstartCmd) Run(w *world) error {
 			}
 		}
 		if c.EnvFile != "" {
-			if failed = env.write(c.EnvFile); failed != nil {
-				fmt.Fprintln(w.stderr, "egret: env file:", failed)
+			if err := env.write(c.EnvFile); err != nil {
+				stop(fmt.Errorf("env file: %w", err))
+				return
 			}
 		}
 		env.welcome(w.stdout, c.EnvFile)
 	})
+	if cause := context.Cause(ctx); w.ctx.Err() == nil && cause != nil {
+		return errors.Join(cause, err)
+	}
 	return err
-}
-
-// firstFree returns an address that can be bound: itself, or the same host
-// with one of the next ports when it is taken.
-func firstFree(address string) string {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	n, err := net.LookupPort("tcp", port)
-	if err != nil || n == 0 {
-		return address
-	}
-	for try := n; try < n+100 && try <= 65535; try++ {
-		candidate := net.JoinHostPort(host, fmt.Sprint(try))
-		if l, err := net.Listen("tcp", candidate); err == nil {
-			l.Close()
-			return candidate
-		}
-	}
-	return address
 }
 
 // ensureUser makes the quickstart's user, or reads back the token of an

@@ -33,7 +33,7 @@ type serveFlags struct {
 	Resolve   []string          `placeholder:"NAME:PORT:IP[:PORT]" help:"Map a host or Service name to an address. May be repeated." sep:"none"`
 	Data      string            `type:"path" placeholder:"DIR" help:"Keep keys, usage ledger and counters here. Without it they end with the process."`
 	Users     string            `type:"path" placeholder:"FILE" help:"Users file (see egret users). Default: users.yaml in the data directory."`
-	Admin     string            `default:"127.0.0.1:0" placeholder:"ADDR" help:"Address of the admin page; port 0 picks a free one."`
+	Admin     string            `placeholder:"ADDR" help:"Address of the admin page. Default: a free loopback port; quickstart: 127.0.0.1:9901 or the next free port."`
 	AccessLog string            `placeholder:"FILE" help:"JSON access log; - is standard output."`
 	Drain     time.Duration     `default:"30s" help:"How long requests under way may take after SIGTERM."`
 	BodyLimit int64             `default:"16777216" placeholder:"BYTES" help:"Largest request body that is read whole."`
@@ -43,7 +43,7 @@ type serveFlags struct {
 // options turns the flags into those of a System. done closes what was opened.
 func (f *serveFlags) options(w *world) (o standalone.Options, done func(), err error) {
 	o = standalone.Options{
-		Data: f.Data, Users: f.Users, Listen: map[string]string{}, Admin: f.Admin, AdminToken: randomToken("egret_admin_"),
+		Data: f.Data, Users: f.Users, Listen: map[string]standalone.Address{}, Admin: either(f.Admin, "127.0.0.1:0"), AdminToken: randomToken("egret_admin_"),
 		Drain: f.Drain, BodyLimit: f.BodyLimit, Version: version, Log: logger(w.stderr, f.Verbose), Resolve: &provider.Mapping{},
 	}
 	done = func() {}
@@ -51,7 +51,7 @@ func (f *serveFlags) options(w *world) (o standalone.Options, done func(), err e
 		if strings.Count(name, "/") != 2 {
 			return o, done, fmt.Errorf("--listen %s=%s: write NAMESPACE/GATEWAY/LISTENER=ADDRESS, for example default/poc-gateway/http=127.0.0.1:8080", name, addr)
 		}
-		o.Listen[name] = addr
+		o.Listen[name] = standalone.Address{At: addr}
 	}
 	for _, r := range f.Resolve {
 		name, port, address, err := provider.ParseResolve(r)
@@ -72,6 +72,14 @@ func (f *serveFlags) options(w *world) (o standalone.Options, done func(), err e
 		o.AccessLog, done = l, func() { l.Close() }
 	}
 	return o, done, nil
+}
+
+// either is the address that was given, or else the usual one or a port after it.
+func either(given, usual string) standalone.Address {
+	if given != "" {
+		return standalone.Address{At: given}
+	}
+	return standalone.Address{At: usual, Next: true}
 }
 
 // runCmd serves manifests.
