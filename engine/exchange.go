@@ -238,7 +238,7 @@ func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
 		x.know(m)
 	}
 	if d := x.auth.Denied; d != nil {
-		return &Refusal{Status: d.Status, Header: d.Header, Body: d.Body, Code: denialCode(d.Status), Reason: d.Reason}
+		return denied(d)
 	}
 	// From here on expressions see what filter "identity" exported, and
 	// nothing else of it (Kuadrant: dynamic metadata).
@@ -256,6 +256,19 @@ func (x *Exchange) know(identity map[string]any) {
 		x.Record.User = id
 	}
 	x.Record.Tier, _ = identity["tier"].(string)
+}
+
+// denied is the refusal of an AuthPolicy. A body without a type would be given
+// one by whoever writes it, and not by all the same.
+func denied(d *auth.Denied) *Refusal {
+	r := &Refusal{Status: d.Status, Header: d.Header, Body: d.Body, Code: denialCode(d.Status), Reason: d.Reason}
+	if len(r.Body) > 0 && r.Header.Get("Content-Type") == "" {
+		if r.Header == nil {
+			r.Header = http.Header{}
+		}
+		r.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	return r
 }
 
 func denialCode(status int) string {

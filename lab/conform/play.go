@@ -86,15 +86,15 @@ func (w *World) read(o *Observed, s *Step, body io.Reader) bool {
 		return true
 	}
 	for i, p := range s.Upstream[len(s.Upstream)-1].Pieces {
-		if !p.Hidden {
-			got := make([]byte, len(p.text()))
-			n, err := io.ReadFull(body, got)
-			o.Body += string(got[:n])
-			if err != nil {
-				o.Stuck = p.Data
-				o.Broken = true
-				return false
-			}
+		if p.Hidden {
+			continue
+		}
+		got := make([]byte, len(p.text()))
+		n, err := io.ReadFull(body, got)
+		o.Body += string(got[:n])
+		if err != nil {
+			o.Stuck = p.Data
+			return false
 		}
 		if s.Leave == i+1 {
 			return false

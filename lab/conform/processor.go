@@ -148,8 +148,12 @@ func upstreamRequest(sent pseudo, b *plan.Backend, body []byte) *http.Request {
 	if address == "" && len(b.Endpoints) > 0 {
 		address = b.Endpoints[0].Address
 	}
+	to := &url.URL{Scheme: "http", Host: net.JoinHostPort(address, "80"), Opaque: path, RawQuery: query}
+	if strings.HasPrefix(path, "//") { // net/http would take it for a host
+		to.Opaque, to.Path = "", path
+	}
 	req := &http.Request{
-		Method: sent.get(":method"), URL: &url.URL{Scheme: "http", Host: net.JoinHostPort(address, "80"), Opaque: path, RawQuery: query},
+		Method: sent.get(":method"), URL: to,
 		Host: sent.get(":authority"), Header: sent.header(), ProtoMajor: 1, ProtoMinor: 1,
 	}
 	if req.Header["User-Agent"] == nil {

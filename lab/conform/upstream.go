@@ -113,12 +113,16 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream sends each piece when the client has had the one before.
+// stream sends each piece when the client has had the one before, if it is to
+// have that at all.
 func (u *upstream) stream(w http.ResponseWriter, r *http.Request, pieces []Piece) {
 	for i := range pieces {
 		pause(pieces[i].Wait)
 		io.WriteString(w, pieces[i].text())
 		http.NewResponseController(w).Flush()
+		if pieces[i].Hidden {
+			continue
+		}
 		select {
 		case <-u.gate:
 		case <-r.Context().Done():
