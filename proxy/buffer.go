@@ -38,8 +38,8 @@ func (p *piece) room() []byte {
 // grow makes the next room a large one, when the last read filled the small.
 func (p *piece) grow(n int) {
 	if p.large == nil && n == smallBuffer {
-		p.from.small.Put(p.small)
-		p.small, p.large = nil, p.from.large.Get().(*[largeBuffer]byte)
+		p.free()
+		p.large = p.from.large.Get().(*[largeBuffer]byte)
 	}
 }
 
