@@ -43,8 +43,10 @@ const (
 )
 
 // Fail turns a failed upstream call into the answer for the client. detail is
-// for the log; it never reaches the client.
+// for the log; it never reaches the client. Whatever came of another answer
+// does not reach the client either, and is not charged.
 func (x *Exchange) Fail(f Failure, detail string) *Refusal {
+	x.reply = nil
 	status, message := http.StatusBadGateway, "the model backend could not be reached"
 	switch f {
 	case NoEndpoint:

@@ -216,7 +216,17 @@ func (f *flow) responseHeaders(status int, header http.Header, body io.ReadClose
 		body.Close()
 		return nil, true
 	}
-	return &Response{Status: status, Header: p.Header, Body: &stream{flow: f, plan: p, from: body}}, false
+	answer := &stream{flow: f, plan: p, from: body}
+	if p.Hold { // Envoy's buffered mode: nothing leaves before all of it is there
+		for answer.err == nil {
+			answer.pull()
+		}
+		if answer.err != io.EOF {
+			body.Close()
+			return f.failed(answer.err), false
+		}
+	}
+	return &Response{Status: status, Header: p.Header, Body: answer}, false
 }
 
 type rewound struct {
@@ -237,7 +247,7 @@ type stream struct {
 	plan  engine.ResponsePlan
 	from  io.ReadCloser
 	ready []byte // passed by the engine, not yet taken
-	held  []byte // not yet given to the engine: it may be the last piece
+	held  []byte // of an answer that is buffered
 	sent  int64
 	err   error
 	over  bool
@@ -273,26 +283,21 @@ func (s *stream) pull() {
 		s.ready = buf[:n]
 		return
 	}
-	piece := append(s.held, buf[:n]...)
 	if s.plan.Hold && !last {
-		s.held = piece
+		s.held = append(s.held, buf[:n]...)
 		return
 	}
-	s.held = nil
-	s.ready = bytes.Clone(s.x.Chunk(s.ctx, piece, last))
+	s.ready = bytes.Clone(s.x.Chunk(s.ctx, append(s.held, buf[:n]...), last))
 }
 
 // broken ends an answer that the upstream did not finish.
 func (s *stream) broken(err error) {
 	s.err = io.ErrUnexpectedEOF
-	if s.client.Err() != nil {
+	if s.client.Err() != nil || s.plan.Hold {
 		return
 	}
 	s.x.Record.Reason = err.Error()
-	if len(s.held) > 0 {
-		s.ready = bytes.Clone(s.x.Chunk(s.ctx, s.held, true))
-	}
-	s.ready = append(s.ready, s.x.BreakOff("the model backend broke off its answer")...)
+	s.ready = s.x.BreakOff("the model backend broke off its answer")
 }
 
 func (s *stream) finish() {
