@@ -99,12 +99,8 @@ func trailerNames(announced http.Header) http.Header {
 }
 
 func (u *upload) Read(b []byte) (int, error) {
-	if u.limit > 0 {
-		u.mu.Lock()
-		if !u.answered {
-			u.e.ctl.SetReadDeadline(time.Now().Add(u.limit))
-		}
-		u.mu.Unlock()
+	if err := u.arm(); err != nil {
+		return 0, err
 	}
 	n, err := u.e.r.Body.Read(b)
 	if err != nil {
@@ -118,6 +114,18 @@ func (u *upload) Read(b []byte) (int, error) {
 		u.mu.Unlock()
 	}
 	return n, err
+}
+
+// arm sets the time for the next piece, unless the body has ended: from then
+// on the server reads ahead on the connection to notice that the client leaves,
+// and a deadline would look like that.
+func (u *upload) arm() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil && u.limit > 0 && !u.answered {
+		u.e.ctl.SetReadDeadline(time.Now().Add(u.limit))
+	}
+	return u.err
 }
 
 // Close does nothing: the server closes the client's body itself, and closing

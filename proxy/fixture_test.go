@@ -163,7 +163,11 @@ type rig struct {
 
 	mu       sync.Mutex
 	services map[string]*Memory
+	front    *Memory // of the first port, in memory
 }
+
+// outside is a listener in memory that counts as one that everybody reaches.
+type outside struct{ net.Listener }
 
 func newRig(t testing.TB, inMemory bool) *rig {
 	r := &rig{TB: t, inMemory: inMemory, records: make(chan engine.Record, 4096), log: &syncBuffer{}, services: map[string]*Memory{}}
@@ -196,7 +200,7 @@ func newRig(t testing.TB, inMemory bool) *rig {
 // transport reaches the rig's first port whatever host is asked for.
 func (r *rig) transport(change func(*http.Transport)) *http.Transport {
 	t := &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return r.server.Dial(ctx, gateway, 80) },
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return r.reach(ctx) },
 		DisableCompression: true, MaxIdleConnsPerHost: 256,
 	}
 	if change != nil {
@@ -206,9 +210,20 @@ func (r *rig) transport(change func(*http.Transport)) *http.Transport {
 	return t
 }
 
+func (r *rig) reach(ctx context.Context) (net.Conn, error) {
+	if r.inMemory {
+		return r.front.Dial(ctx)
+	}
+	return r.server.Dial(ctx, gateway, 80)
+}
+
 func (r *rig) listen(gateway string, p *plan.Port) (net.Listener, error) {
 	if r.inMemory {
-		return NewMemory(gateway + ":" + strconv.Itoa(int(p.Number))), nil
+		m := NewMemory(gateway + ":" + strconv.Itoa(int(p.Number)))
+		if r.front == nil {
+			r.front = m
+		}
+		return outside{m}, nil
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
 }
@@ -290,7 +305,7 @@ func (r *rig) apply(d *draft) {
 // dial opens a connection to the rig to be written by hand.
 func (r *rig) dial() net.Conn {
 	r.Helper()
-	c, err := r.server.Dial(context.Background(), gateway, 80)
+	c, err := r.reach(context.Background())
 	if err != nil {
 		r.Fatal(err)
 	}

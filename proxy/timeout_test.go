@@ -53,6 +53,12 @@ func TestTimeouts(t *testing.T) {
 	f("gateway-79 0s is no limit", 30*time.Hour, 200, 30*time.Hour, timeout(plan.NoLimit))
 	f("gateway-79 the default is 1h", 2*time.Hour, 504, time.Hour)
 	f("gateway-80 the idle time does not run before the answer begins", 50*time.Minute, 200, 50*time.Minute)
+	inBubble(t, "gateway-79 a body that streamed does not shorten it", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", slow(50*time.Minute))))
+		if res, body := r.send("POST", "http://x/upload", "whole"); res.StatusCode != 200 || body != "late" {
+			t.Errorf("%d %q", res.StatusCode, body)
+		}
+	})
 	f("one attempt", time.Hour, 504, 3*time.Second, func(r *plan.Rule) { r.Timeouts.Backend = 3 * time.Second })
 
 	inBubble(t, "gateway-81 the time is told upstream", func(t *testing.T, r *rig) {
