@@ -7,7 +7,8 @@
 //	                              scripted upstream ◄─────────────────────┘
 //
 // A file begins with its title, which carries acceptance numbers, and perhaps
-// with a line "with: a b" that adds testdata/share/a.yaml and b.yaml. Its part
+// with a line "with: a b" that adds testdata/share/a.yaml and b.yaml, and one
+// "installed: c/d" that adds manifests/c/d.yaml of the repository. Its part
 // manifests.yaml is what a user would apply; script.yaml is a list of steps,
 // each a request, the behaviour of the upstream, and what is expected of
 // answer, upstream view and Record (Step has the fields). Expectations name

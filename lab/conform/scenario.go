@@ -103,13 +103,8 @@ func Read(path string) (*Scenario, error) {
 	title, rest, _ := strings.Cut(string(archive.Comment), "\n")
 	s := &Scenario{Title: title}
 	for line := range strings.Lines(rest) {
-		names, ok := strings.CutPrefix(strings.TrimSpace(line), "with:")
-		for _, n := range strings.Fields(names) {
-			text, err := os.ReadFile(filepath.Join(filepath.Dir(path), "share", n+".yaml"))
-			if err != nil || !ok {
-				return nil, fmt.Errorf("%s: share %s: %w", path, n, err)
-			}
-			s.add(text)
+		if err := s.include(line, filepath.Dir(path)); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	for _, f := range archive.Files {
@@ -128,6 +123,24 @@ func Read(path string) (*Scenario, error) {
 		return nil, fmt.Errorf("%s: no steps", path)
 	}
 	return s, nil
+}
+
+// include adds the manifests that a line of a scenario's head names: "with:"
+// those that scenarios share, "installed:" those that the product installs.
+func (s *Scenario) include(line, dir string) error {
+	kind, names, _ := strings.Cut(strings.TrimSpace(line), ":")
+	where, known := map[string]string{"with": "share", "installed": "../../../manifests"}[kind]
+	if !known {
+		return fmt.Errorf("line %q: write with: or installed:, and names", line)
+	}
+	for _, n := range strings.Fields(names) {
+		text, err := os.ReadFile(filepath.Join(dir, where, n+".yaml"))
+		if err != nil {
+			return err
+		}
+		s.add(text)
+	}
+	return nil
 }
 
 func (s *Scenario) add(manifests []byte) {
