@@ -47,11 +47,37 @@ type Request struct {
 	Header map[string][]string
 	Size   int64 // of the body; -1 when unknown
 	Time   time.Time
+
+	bare bool // request.path is shown without the query
 }
 
 // memo keeps what is worked out once per request.
 type memo struct {
 	request, response body
+}
+
+// Bare returns the input as it reads when request.path comes without the query
+// (request.query stays), nil when there is none. A condition about a path that
+// switches a check off is asked both ways: a client that puts "?/v1/models"
+// behind any path must not be the one who decides what it ends in.
+func (in *Input) Bare() *Input {
+	if !strings.Contains(in.Request.Path, "?") {
+		return nil
+	}
+	out := &Input{
+		Request: in.Request, Source: in.Source, Identity: in.Identity, Metadata: in.Metadata, Authorization: in.Authorization,
+		Response: in.Response, RequestBody: in.RequestBody, ResponseBody: in.ResponseBody,
+	}
+	out.Request.bare = true
+	return out
+}
+
+// shown returns the path as request.path has it.
+func (r *Request) shown() string {
+	if r.bare {
+		return r.path()
+	}
+	return r.Path
 }
 
 // path returns the path without its query.

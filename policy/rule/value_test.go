@@ -188,7 +188,7 @@ func TestText(t *testing.T) {
 	f(1e6, "1000000")
 	f(1e21, "1e+21")
 	f(0.25, "0.25")
-	f(-0.0, "0")
+	f(math.Copysign(0, -1), "0")
 	f(math.NaN(), "NaN")
 	f(math.Inf(1), "+Inf")
 	f(json.Number("12"), "12")

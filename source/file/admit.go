@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
@@ -108,7 +108,7 @@ func nameRule(k *kind) validation.ValidateNameFunc {
 	case k.name == "Namespace" || k.name == "Service":
 		return validation.NameIsDNSLabel
 	case strings.HasSuffix(k.group, "rbac.authorization.k8s.io"):
-		return path.ValidatePathSegmentName
+		return validation.ValidateNameFunc(func(name string, _ bool) []string { return content.IsPathSegmentName(name) })
 	}
 	return validation.NameIsDNSSubdomain
 }
@@ -120,18 +120,60 @@ func (s *Source) checkSchema(ctx context.Context, o object, k *kind, key source.
 	if err != nil {
 		return source.Problems{o.problem(key, "", err.Error(), "report this: the definition is part of Egret")}
 	}
+	if count(o.value, maxValues) > maxValues {
+		return source.Problems{o.problem(key, "", fmt.Sprintf("has more than %d values", maxValues), "split it")}
+	}
 	var ps source.Problems
-	for _, unknown := range def.prune(o.value) {
+	for _, unknown := range few(def.prune(o.value), strings.Compare) {
 		ps = append(ps, o.unknown(key, unknown, def.fields(parent(unknown))))
 	}
 	if ps != nil {
 		return inOrder(ps) // what is missing now may be what was misspelt
 	}
 	def.fill(o.value)
-	for _, e := range def.check(ctx, o.value) {
+	for _, e := range few(def.check(ctx, o.value), func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }) {
 		ps = append(ps, o.refusal(key, e))
 	}
 	return inOrder(ps)
+}
+
+// Bounds on one custom resource. The validators of the API machinery compare
+// each error with all that they found before; an API server is spared by the
+// size that its store allows.
+const (
+	maxValues = 8_000
+	// maxProblems are told of. Who made more mistakes made one many times.
+	maxProblems = 20
+)
+
+// count returns how many values v holds, itself included, and stops soon
+// after most.
+func count(v any, most int) int {
+	n := 1
+	if most < n {
+		return n
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, item := range v {
+			if n += count(item, most-n); n > most {
+				break
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if n += count(item, most-n); n > most {
+				break
+			}
+		}
+	}
+	return n
+}
+
+// few returns the first problems of an object, whichever order they came in.
+func few[T any](found []T, compare func(a, b T) int) []T {
+	slices.SortFunc(found, compare)
+	return found[:min(len(found), maxProblems)]
 }
 
 // inOrder sorts the problems of one object the way they stand in the file;
@@ -171,7 +213,7 @@ func (o object) strict(v any, into any, path string, key source.Key) source.Prob
 		return source.Problems{o.mismatch(key, path, v, err)}
 	}
 	var ps source.Problems
-	for _, e := range unknown {
+	for _, e := range unknown[:min(len(unknown), maxProblems)] {
 		var at kjson.FieldError
 		if !errors.As(e, &at) {
 			ps = append(ps, o.problem(key, path, e.Error(), ""))

@@ -34,6 +34,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbfkind: List\nitems: [null, {}, []]"))
 	f.Add([]byte("a: &a\n  <<: *a"))
 	f.Add([]byte("? {a: b}\n: c"))
+	f.Add([]byte("{\"kind\": \"\\ud83d\\ude00\",\n\"a\": [1e400, -0, {\"a\": 1, \"a\": 2}]}"))
 
 	s := New(Options{})
 	breaks := regexp.MustCompile("[\n\r\u0085\u2028\u2029]") // as YAML counts them

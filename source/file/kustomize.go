@@ -153,14 +153,15 @@ func readKustomization(dir string) (*types.Kustomization, error) {
 
 // filesOf lists the files a kustomization reads beside its resources.
 func filesOf(k *types.Kustomization) []string {
-	files := append(append([]string{}, k.Crds...), k.Configurations...)
-	files = append(files, k.OpenAPI["path"])
-	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // old manifests use it
+	files := append(slices.Concat(k.Crds, k.Configurations), k.OpenAPI["path"])
+	//lint:ignore SA1019 old manifests use it, and kustomize still reads it
+	for _, p := range k.PatchesStrategicMerge {
 		if !strings.Contains(string(p), "\n") {
 			files = append(files, string(p))
 		}
 	}
-	for _, p := range append(append([]types.Patch{}, k.Patches...), k.PatchesJson6902...) { //nolint:staticcheck // old manifests use it
+	//lint:ignore SA1019 old manifests use it, and kustomize still reads it
+	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
 		files = append(files, p.Path)
 	}
 	for _, r := range k.Replacements {

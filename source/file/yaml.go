@@ -7,16 +7,18 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
 // Bounds on one document. They are far beyond any real manifest and keep a
-// hostile one, such as a chain of aliases to aliases, from costing memory.
+// hostile one, such as a chain of aliases to aliases, from costing memory and
+// time.
 const (
 	maxDepth = 100
-	maxNodes = 1_000_000
+	maxNodes = 200_000
 )
 
 // document is one YAML document of a file, or one JSON text.
@@ -74,6 +76,9 @@ func (m *mistake) Error() string { return m.why }
 
 // parse returns the document's root node, nil for an empty document.
 func (d document) parse() (*yaml.Node, error) {
+	if d.isJSON() {
+		return d.parseJSON()
+	}
 	loader, err := yaml.NewLoader(bytes.NewReader(d.text))
 	if err != nil {
 		return nil, d.syntax(err)
@@ -131,12 +136,20 @@ func (c *converter) fail(n *yaml.Node, do, format string, args ...any) error {
 	return &mistake{line: c.doc.at(n.Line), why: fmt.Sprintf(format, args...), do: do}
 }
 
+func (d document) tooMany(n *yaml.Node) error {
+	return &mistake{d.at(n.Line), fmt.Sprintf("has more than %d values, those of its aliases included", maxNodes), "split it; if it is small, write out what its aliases repeat"}
+}
+
+func (d document) tooDeep(n *yaml.Node) error {
+	return &mistake{d.at(n.Line), fmt.Sprintf("is nested more than %d levels deep", maxDepth), "check that no alias contains itself"}
+}
+
 func (c *converter) value(n *yaml.Node, depth int) (any, error) {
 	if c.nodes++; c.nodes > maxNodes {
-		return nil, c.fail(n, "write the repeated parts out or split the object", "has more than %d values once its aliases are expanded", maxNodes)
+		return nil, c.doc.tooMany(n)
 	}
 	if depth > maxDepth {
-		return nil, c.fail(n, "check that no alias contains itself", "is nested more than %d levels deep", maxDepth)
+		return nil, c.doc.tooDeep(n)
 	}
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -280,10 +293,10 @@ func step(n *yaml.Node, path string) (key, val *yaml.Node, rest string) {
 	path = strings.TrimPrefix(path, ".")
 	switch n.Kind {
 	case yaml.SequenceNode:
-		for i, item := range n.Content {
-			if after, ok := strings.CutPrefix(path, fmt.Sprintf("[%d]", i)); ok {
-				return item, item, after
-			}
+		inside, after, _ := strings.Cut(path, "]")
+		number, found := strings.CutPrefix(inside, "[")
+		if i, err := strconv.Atoi(number); found && err == nil && i >= 0 && i < len(n.Content) {
+			return n.Content[i], n.Content[i], after
 		}
 	case yaml.MappingNode:
 		longest := 0

@@ -108,7 +108,7 @@ func TestTokenShape(t *testing.T) {
 	if k := set.Keys[0]; k.KeyID != s.issuer.keyID || k.Algorithm != "RS256" || k.Use != "sig" {
 		t.Errorf("key %s %s %s", k.KeyID, k.Algorithm, k.Use)
 	}
-	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	s.must(err)
 	if _, err := signed.Verify(set.Key(s.issuer.keyID)[0]); err != nil {
 		t.Errorf("the key set does not verify the token: %v", err)
