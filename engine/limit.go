@@ -105,11 +105,22 @@ func bucketKey(limit, route string, r plan.Rate, values []string) string {
 	return quota.Key(append(parts, values...)...)
 }
 
-// applies reports whether all predicates of a limit hold. One that cannot be
-// evaluated does not hold (Kuadrant).
+// applies reports whether a limit's predicates hold, with the path's query or
+// without: a limit that spares paths ending in "/v1/models" must not spare
+// "/v1/chat/completions?/v1/models".
 func (x *Exchange) applies(l *limit) bool {
+	if l.holds(&x.input) {
+		return true
+	}
+	bare := x.input.Bare()
+	return bare != nil && l.holds(bare)
+}
+
+// holds reports whether all predicates hold. One that cannot be evaluated does
+// not (Kuadrant).
+func (l *limit) holds(in *rule.Input) bool {
 	for _, w := range l.when {
-		if ok, err := w.True(&x.input); err != nil || !ok {
+		if ok, err := w.True(in); err != nil || !ok {
 			return false
 		}
 	}

@@ -145,7 +145,7 @@ func (p *Pipeline) authenticate(ctx context.Context, in *rule.Input, r *Result) 
 	}
 	var failed []failure
 	for _, a := range p.authentication {
-		if ok, err := a.holds(in); err != nil || !ok {
+		if ok, err := a.admits(in); err != nil || !ok {
 			continue
 		}
 		id, err := p.attempt(ctx, in, a)

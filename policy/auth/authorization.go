@@ -51,7 +51,7 @@ func newAuthorization(p *Pipeline, a *plan.Authorization) (*authorization, error
 // authorize runs all checks; the first that does not pass denies.
 func (p *Pipeline) authorize(ctx context.Context, in *rule.Input) *Denied {
 	for _, a := range p.authorization {
-		ok, err := a.holds(in)
+		ok, err := a.guards(in)
 		if err == nil && !ok {
 			continue
 		}

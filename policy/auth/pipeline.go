@@ -198,9 +198,19 @@ func (p *Pipeline) Check(ctx context.Context, in *rule.Input) Result {
 	return r
 }
 
-// applies reports whether the policy's own conditions hold. One that cannot be
-// evaluated does not switch authentication off.
+// applies reports whether the policy's own conditions hold, with the path's
+// query or without: a query must not switch a policy off.
 func (p *Pipeline) applies(in *rule.Input) bool {
+	if p.conditions(in) {
+		return true
+	}
+	bare := in.Bare()
+	return bare != nil && p.conditions(bare)
+}
+
+// conditions reports whether all conditions hold. One that cannot be evaluated
+// does not switch authentication off.
+func (p *Pipeline) conditions(in *rule.Input) bool {
 	for _, w := range p.when {
 		if ok, err := w.True(in); err == nil && !ok {
 			return false

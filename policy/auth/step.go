@@ -55,6 +55,26 @@ func (s *step) holds(in *rule.Input) (bool, error) {
 	return s.when.Hold(in)
 }
 
+// admits reports whether the conditions of a step that lets callers in hold,
+// with the path's query and without: a query must not open another way in.
+func (s *step) admits(in *rule.Input) (bool, error) {
+	ok, err := s.holds(in)
+	if bare := in.Bare(); ok && err == nil && s.when != nil && bare != nil {
+		return s.when.Hold(bare)
+	}
+	return ok, err
+}
+
+// guards reports whether the conditions of a step that keeps callers out hold,
+// with the path's query or without: a query must not switch a check off.
+func (s *step) guards(in *rule.Input) (bool, error) {
+	ok, err := s.holds(in)
+	if bare := in.Bare(); !ok && err == nil && bare != nil {
+		return s.when.Hold(bare)
+	}
+	return ok, err
+}
+
 // evaluator is a rule whose results may be kept: metadata, authorization or
 // success.
 type evaluator interface {

@@ -1,0 +1,50 @@
+package auth_test
+
+import (
+	"testing"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// TestQueryDecidesNothing: request.path carries the query, so that conditions
+// about how a path ends could be satisfied by whoever writes the query.
+func TestQueryDecidesNothing(t *testing.T) {
+	const (
+		private = `!request.path.endsWith("/health")`
+		open    = `request.path.endsWith("/health")`
+	)
+	when := func(expr string) []plan.Pattern { return []plan.Pattern{{Predicate: expr}} }
+	f := func(name string, a plan.Auth, path string, want int) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			t.Helper()
+			got := 200
+			if r := newWorld(t).pipeline(&a).Check(t.Context(), request("GET", path)); r.Denied != nil {
+				got = r.Denied.Status
+			}
+			if got != want {
+				t.Errorf("GET %s: %d, want %d", path, got, want)
+			}
+		})
+	}
+	policy := plan.Auth{When: []string{private}, Authentication: []plan.Authentication{review("tokens")}}
+	f("a policy spares the path", policy, "/health", 200)
+	f("a policy is not switched off by a query", policy, "/models?x=/health", 401)
+	f("a policy that spares the path may apply with a query", policy, "/health?x=1", 401)
+
+	door := review("tokens")
+	anybody := anonymous("anybody")
+	anybody.When = when(open)
+	ways := plan.Auth{Authentication: []plan.Authentication{door, anybody}}
+	f("another way in", ways, "/health", 200)
+	f("another way in is not opened by a query", ways, "/models?x=/health", 401)
+
+	check := predicate("nobody", "false")
+	check.When = when(private)
+	checks := plan.Auth{Authentication: []plan.Authentication{anonymous("any")}, Authorization: []plan.Authorization{check}}
+	f("a check spares the path", checks, "/health", 200)
+	f("a check is not switched off by a query", checks, "/models?x=/health", 403)
+
+	asked := plan.Auth{When: []string{`request.query != "x=/health"`}, Authentication: []plan.Authentication{review("tokens")}}
+	f("a condition about the query itself holds as it stands", asked, "/models?x=/health", 200)
+}
