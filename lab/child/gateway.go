@@ -59,12 +59,12 @@ func QuickstartOf(t testing.TB, p *Process, env string) *Gateway {
 		v[m[1]] = m[2]
 	}
 	g := &Gateway{Process: p, URL: "https://" + v["HOST"], Host: v["HOST"], UserToken: v["USER_TOKEN"], CAFile: v["CA_FILE"], Admin: v["ADMIN_URL"]}
-	g.Client = client(t, g.CAFile)
+	g.Client = Trusting(t, g.CAFile)
 	return g
 }
 
-// client trusts the CA and forgets its connections with the test.
-func client(t testing.TB, ca string) *http.Client {
+// Trusting returns an HTTP/1.1 client that trusts the CA of a file, "" being none, and forgets its connections with the test.
+func Trusting(t testing.TB, ca string) *http.Client {
 	t.Helper()
 	tr := &http.Transport{MaxIdleConnsPerHost: 512, ForceAttemptHTTP2: false}
 	if ca != "" {
@@ -87,7 +87,7 @@ func client(t testing.TB, ca string) *http.Client {
 func Run(t testing.TB, flags ...string) *Gateway {
 	t.Helper()
 	p := Start(t, "", append([]string{"run"}, flags...)...)
-	g := &Gateway{Process: p, Client: client(t, "")}
+	g := &Gateway{Process: p, Client: Trusting(t, "")}
 	Until(t, "egret run serves", func() bool {
 		if p.Ended() {
 			t.Fatal("egret run has ended")

@@ -142,3 +142,6 @@ func Until(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }

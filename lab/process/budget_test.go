@@ -112,6 +112,7 @@ func metrics(t *testing.T, g *child.Gateway, token string) {
 }
 
 func TestWindows(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	const window = 3 * time.Second
 	dir := child.Fixed(t, "window: 1m", "window: "+window.String(), "- name: enterprise\n", "- name: staff\n")
 	users := newPeople(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -110,4 +111,26 @@ func read(t testing.TB, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// said is the text of a stream.
+func said(body string) string {
+	var b strings.Builder
+	for line := range strings.Lines(body) {
+		var chunk struct {
+			Choices []struct{ Delta struct{ Content string } }
+		}
+		data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: ")
+		if ok && json.Unmarshal([]byte(data), &chunk) == nil && len(chunk.Choices) > 0 {
+			b.WriteString(chunk.Choices[0].Delta.Content)
+		}
+	}
+	return b.String()
+}
+
+// readAll reads and closes an answer's body.
+func readAll(res *http.Response) (string, error) {
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return string(b), err
 }

@@ -48,6 +48,8 @@ type world struct {
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A file that may not grow is a full disk, which ends nobody.
+	signal.Ignore(syscall.SIGXFSZ)
 	// The second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	return run(world{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}, args)
