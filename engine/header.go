@@ -11,10 +11,6 @@ import (
 	"github.com/egret-gateway/egret/plan"
 )
 
-// trustedPrefix starts the headers by which the platform's own services tell
-// each other who calls. What a client sends under such a name is dropped.
-const trustedPrefix = "X-Maas-"
-
 // hopByHop are the fields that concern one connection only (RFC 9110 7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
@@ -32,11 +28,24 @@ func fieldName(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(name)
 }
 
-// dropTrusted takes the trusted names out of what the client sent.
+// dropTrusted takes the trusted names (plan.Trusted) out of what the client
+// sent.
 func (x *Exchange) dropTrusted() {
 	for name := range x.header {
-		if strings.HasPrefix(fieldName(name), trustedPrefix) {
+		if plan.Trusted(name) {
 			x.drop(name)
+		}
+	}
+}
+
+// dropTrusted takes the trusted names out of what is sent to a backend that is
+// not one of the platform's Services. Whoever may write a route can name the
+// MaaS API's address in a destination and set headers; believed there, they
+// would make them anybody. To providers they would give users away.
+func dropTrusted(h http.Header) {
+	for name := range h {
+		if plan.Trusted(name) {
+			delete(h, name)
 		}
 	}
 }
@@ -108,6 +117,9 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	}
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
 		host = rw.Host
+	}
+	if !t.backend.Platform {
+		dropTrusted(h)
 	}
 	for _, name := range framing {
 		delete(h, name)
