@@ -140,12 +140,22 @@ func (t *authTranslation) metadata(n string, spec *kuadrantv1.Metadata) (*plan.M
 	if out.HTTP.Headers, p = t.fields(h.Headers); p != nil {
 		return nil, p
 	}
+	names := make([]string, 0, len(out.HTTP.Headers)+1)
+	for _, f := range out.HTTP.Headers {
+		names = append(names, f.Name)
+	}
 	if h.SharedSecretRef != nil {
 		out.HTTP.Credential = credential(h.Credentials)
+		names = append(names, out.HTTP.Credential.Name)
 		out.HTTP.SecretKey = h.SharedSecretRef.Key
-		out.HTTP.Secret, p = t.sharedSecret(h.SharedSecretRef)
+		if out.HTTP.Secret, p = t.sharedSecret(h.SharedSecretRef); p != nil {
+			return nil, p
+		}
 	}
-	return out, p
+	if i := slices.IndexFunc(names, plan.Trusted); i >= 0 {
+		return nil, problemf(reasonInvalid, "http: header %s says who calls, which only the gateway may tell the MaaS API; use another name", names[i])
+	}
+	return out, nil
 }
 
 // address checks where a call goes: a URL, one with {selectors}, or CEL.
@@ -166,6 +176,9 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return fmt.Errorf("%q is not an http or https URL", text)
+	}
+	if reserved(u.Hostname()) {
+		return fmt.Errorf("%q: names under .invalid exist nowhere", text)
 	}
 	return nil
 }

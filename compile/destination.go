@@ -112,6 +112,10 @@ func (c *compiler) placeHost(hostname string, port *v0alpha0.Port, b *backend) (
 		b.unable(500, reasonInvalid, "hostname %q is neither a host name nor an IP address; leave out scheme, port and path", hostname)
 		return ""
 	}
+	if reserved(host) {
+		b.unable(500, reasonInvalid, "hostname %q: names under .invalid exist nowhere", hostname)
+		return ""
+	}
 	b.plan.Host, b.plan.Authority = host, host
 	if c.inCluster(host) {
 		b.degraded = append(b.degraded, problemf(reasonClusterLocal,
@@ -128,6 +132,13 @@ func (c *compiler) inCluster(host string) bool {
 	}
 	svc, ns, _ := strings.Cut(host, ".")
 	return c.services[name{ns, svc}] != nil
+}
+
+// reserved reports whether a name is under ".invalid" (RFC 6761 6.4), where
+// planes keep names of their own that users must not get at, such as those of
+// gateways in memory.
+func reserved(host string) bool {
+	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(host, ".")), ".invalid")
 }
 
 func isHostname(h string) bool {

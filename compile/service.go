@@ -39,6 +39,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 		Name:           fmt.Sprintf("%s-synsvc-%s-%s", k.ns, k.name.name, targetPort(port)),
 		Object:         "Service " + k.name.String(),
 		KeepCredential: k.name.name == "maas-api" || svc.Annotations[annotationCredential] == "true",
+		Platform:       svc.Spec.Type != corev1.ServiceTypeExternalName,
 		AskUsage:       svc.Annotations[annotationUsage] != "false",
 	}
 	if !speak(&b.plan, deref(port.AppProtocol, ""), serverName(svc)) {
@@ -94,7 +95,7 @@ func (c *compiler) reach(svc *corev1.Service, port corev1.ServicePort, b *backen
 	slices, known := c.index.slices[nameOf(svc)]
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
-		if b.plan.Host, b.plan.Port = serverName(svc), port.Port; !isHostname(b.plan.Host) {
+		if b.plan.Host, b.plan.Port = serverName(svc), port.Port; !isHostname(b.plan.Host) || reserved(b.plan.Host) {
 			b.fail(500, fmt.Sprintf("Service %s: externalName %q is no host name", nameOf(svc), svc.Spec.ExternalName))
 		}
 	case known:

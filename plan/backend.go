@@ -1,5 +1,7 @@
 package plan
 
+import "strings"
+
 // Backend is one destination with one port.
 type Backend struct {
 	Name      string     `json:"name"`                // "<ns>-<name>-<port>", "<ns>-synsvc-<service>-<targetPort>"
@@ -13,10 +15,22 @@ type Backend struct {
 	// KeepCredential: the credential that a policy consumed is passed on
 	// (Service maas-api, annotation egret.dev/forward-credential: "true").
 	KeepCredential bool `json:"keepCredential,omitempty"`
+	// Platform: the backend is a Service of this cluster, chosen as one, which
+	// may be told by X-MaaS-* headers who calls. Towards all others they are
+	// dropped, whoever set them.
+	Platform bool `json:"platform,omitempty"`
 	// AskUsage is false for backends that opted out of stream_options
 	// (annotation egret.dev/ask-usage: "false").
 	AskUsage bool   `json:"askUsage"`
 	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
+}
+
+// Trusted reports whether a header field is one of those by which the
+// platform's own services tell each other who calls: X-MaaS-*, also with "_"
+// for "-", as servers read it that turn fields into variables (CGI, WSGI).
+func Trusted(field string) bool {
+	const prefix = "x-maas-"
+	return len(field) >= len(prefix) && strings.EqualFold(strings.ReplaceAll(field[:len(prefix)], "_", "-"), prefix)
 }
 
 // Protocol is what is spoken to a backend.

@@ -22,6 +22,10 @@ import (
 // maxAnswer is the longest answer of a metadata service that is read, in bytes.
 const maxAnswer = 1 << 20
 
+// errTrusted keeps policies from telling the MaaS API, which answers metadata
+// requests too, who calls.
+var errTrusted = errors.New("it says who calls, which is the gateway's to say")
+
 // metadata is one compiled source of facts.
 type metadata struct {
 	step
@@ -89,6 +93,9 @@ func address(text string) (*url.URL, error) {
 	}
 	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("it is not an http or https URL with a host")
+	}
+	if strings.HasSuffix(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ".invalid") {
+		return nil, errors.New("names under .invalid exist nowhere") // planes have names of their own there
 	}
 	return u, nil
 }
@@ -183,6 +190,9 @@ func (m *metadata) request(ctx context.Context, in *rule.Input, secrets func(str
 		if err == nil && !httpguts.ValidHeaderFieldValue(value) {
 			err = errHeaderValue
 		}
+		if err == nil && plan.Trusted(h.name) {
+			err = errTrusted
+		}
 		if err != nil {
 			return nil, fmt.Errorf("header %s: %w", h.name, err)
 		}
@@ -255,6 +265,9 @@ func (m *metadata) sign(req *http.Request, secrets func(string) *plan.Secret) er
 	c := m.spec.Credential
 	switch c.In {
 	case plan.InHeader:
+		if plan.Trusted(c.Name) {
+			return fmt.Errorf("header %s: %w", c.Name, errTrusted)
+		}
 		req.Header.Set(c.Name, secret)
 	case plan.InCookie:
 		req.AddCookie(&http.Cookie{Name: c.Name, Value: secret})

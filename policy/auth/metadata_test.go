@@ -207,3 +207,38 @@ func TestMetadataIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestMetadataTellsNobodyWhoCalls: the MaaS API answers metadata requests too
+// (tiers), and believes X-MaaS-* headers.
+func TestMetadataTellsNobodyWhoCalls(t *testing.T) {
+	f := func(name string, call plan.HTTPCall, sent bool) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			t.Helper()
+			w, asked := newWorld(t), false
+			w.secrets["secret/ns/s"] = &plan.Secret{Name: "secret/ns/s", Data: []plan.Item{{Key: "k", Value: plan.Bytes("root")}}}
+			d := w.deps()
+			d.HTTP = roundTrip(func(*http.Request) (*http.Response, error) {
+				asked = true
+				return answer(200, "application/json", `{}`), nil
+			})
+			p, err := auth.New(&plan.Auth{Metadata: []plan.Metadata{{Step: named("facts"), HTTP: call}}}, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Check(t.Context(), request("GET", "/", "X-To", "maas.gateway.invalid"))
+			if asked != sent {
+				t.Errorf("sent: %v, want %v", asked, sent)
+			}
+		})
+	}
+	const api = "http://maas-api.opendatahub.svc.cluster.local:8080/v1/tokens"
+	header := func(name string) []plan.Property { return []plan.Property{property(name, static(`"root"`))} }
+	f("nothing", plan.HTTPCall{URL: api}, true)
+	f("another header", plan.HTTPCall{URL: api, Headers: header("X-Team")}, true)
+	f("a header", plan.HTTPCall{URL: api, Headers: header("X-MaaS-Username")}, false)
+	f("in odd letters", plan.HTTPCall{URL: api, Headers: header("x_mAAs_group")}, false)
+	f("the header of a shared secret", plan.HTTPCall{URL: api, Secret: "secret/ns/s", SecretKey: "k",
+		Credential: plan.Credential{In: plan.InHeader, Name: "X-MaaS-Username"}}, false)
+	f("a gateway in memory, by its own name", plan.HTTPCall{URLExpression: `"http://" + request.headers["x-to"] + "/"`}, false)
+}
