@@ -82,6 +82,8 @@ func (e *exchange) end() {
 		panic(v)
 	}
 	e.finishUpload()
+	// What net/http has buffered goes out after the handler.
+	e.ctl.SetWriteDeadline(time.Now().Add(stall))
 }
 
 func (p *port) head(r *http.Request) engine.Head {
@@ -134,7 +136,7 @@ func (e *exchange) settleBody() {
 		return
 	}
 	if e.upload != nil {
-		if e.r.ProtoMajor == 1 {
+		if e.r.ProtoMajor == 1 && e.upload.ended() != io.EOF {
 			e.w.Header().Set("Connection", "close") // somebody may be reading the body still
 		}
 		return

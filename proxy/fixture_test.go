@@ -164,10 +164,20 @@ type rig struct {
 	mu       sync.Mutex
 	services map[string]*Memory
 	front    *Memory // of the first port, in memory
+
+	upstream, downstream writes // in memory: to backends, to clients
 }
 
 // outside is a listener in memory that counts as one that everybody reaches.
-type outside struct{ net.Listener }
+type outside struct {
+	net.Listener
+	by *writes
+}
+
+func (o outside) Accept() (net.Conn, error) {
+	c, err := o.Listener.Accept()
+	return counted{c, o.by}, err
+}
 
 func newRig(t testing.TB, inMemory bool) *rig {
 	r := &rig{TB: t, inMemory: inMemory, records: make(chan engine.Record, 4096), log: &syncBuffer{}, services: map[string]*Memory{}}
@@ -223,7 +233,7 @@ func (r *rig) listen(gateway string, p *plan.Port) (net.Listener, error) {
 		if r.front == nil {
 			r.front = m
 		}
-		return outside{m}, nil
+		return outside{m, &r.downstream}, nil
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
 }
@@ -236,7 +246,33 @@ func (r *rig) dialService(ctx context.Context, host string, port int32) (net.Con
 		return nil, false, nil
 	}
 	c, err := m.Dial(ctx)
-	return c, true, err
+	return counted{c, &r.upstream}, true, err
+}
+
+// writes are how often, and what, a connection was written.
+type writes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+type counted struct {
+	net.Conn
+	by *writes
+}
+
+func (w *writes) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.all
+	w.all = nil
+	return all
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	c.by.mu.Lock()
+	c.by.all = append(c.by.all, string(b))
+	c.by.mu.Unlock()
+	return c.Conn.Write(b)
 }
 
 // at opens a listener for a backend and says how the plan names it.
@@ -341,7 +377,7 @@ func (r *rig) record() engine.Record {
 	select {
 	case x := <-r.records:
 		return x
-	case <-time.After(30 * time.Second):
+	case <-time.After(10 * time.Minute):
 		r.Fatal("no record")
 		panic("unreachable")
 	}

@@ -27,6 +27,7 @@ func TestRoutes(t *testing.T) {
 		return rewrite(plan.Rewrite{Path: &plan.PathRewrite{Prefix: prefix, Value: value}})
 	}
 	d := newDraft().listener(80, "a", "a.example.com").listener(80, "b", "b.example.com").listener(80, "any", "").
+		route("a", exact("/equal"), get).route("a", exact("/equal"), rest).
 		route("a", exact("/health"), get).route("a", prefix("/get"), get).
 		route("a", method(prefix("/m"), "GET"), get).route("a", method(prefix("/m"), "POST"), post).
 		route("a", plan.Match{Path: prefix("/match").Path, Headers: []plan.ValueMatch{{Name: "x-kind", Value: "one"}, {Name: "x-rx", Value: "v[0-9]+", Regex: true}},
@@ -65,6 +66,7 @@ func TestRoutes(t *testing.T) {
 	f("gateway-64 POST", "POST", a+"/m", nil, 200, "post POST a.example.com/m")
 	f("gateway-65 headers and query", "GET", a+"/match?q=1", []string{"X-KIND", "one", "x-Rx", "v12"}, 200, "get GET a.example.com/match?q=1")
 	f("gateway-65 one header differs", "GET", a+"/match?q=1", []string{"X-Kind", "one", "X-Rx", "v12x"}, 200, "rest GET a.example.com/match?q=1")
+	f("gateway-67 of equals the first in the plan", "GET", a+"/equal", nil, 200, "get GET a.example.com/equal")
 	f("gateway-69 a single slash", "GET", a+"/openai/v1/chat/completions", nil, 200, "get GET a.example.com/v1/chat/completions")
 	f("gateway-70 / and /foo", "GET", a+"/openai", nil, 200, "get GET a.example.com/")
 	f("gateway-70 /xyz and /foo/bar", "GET", a+"/foo/bar?a=%2F", nil, 200, "get GET a.example.com/xyz/bar?a=%2F")

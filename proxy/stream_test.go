@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -377,4 +378,94 @@ func TestPipe(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// TestWrites: system calls are most of what a request costs.
+func TestWrites(t *testing.T) {
+	inBubble(t, "a unary call is one write each way", func(t *testing.T, r *rig) {
+		r.apply(simple(r.raw("b", answering(unaryAnswer))))
+		for range 2 {
+			if res, _ := r.send("POST", "http://x/v1/chat/completions", chatCall); res.StatusCode != 200 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			synctest.Wait()
+			if up, down := r.upstream.take(), r.downstream.take(); len(up) != 1 || len(down) != 1 {
+				t.Errorf("up %q\ndown %q", up, down)
+			}
+		}
+	})
+	inBubble(t, "so is one whose length nobody knows", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "{}")
+		})))
+		r.send("POST", "http://x/v1/chat/completions", chatCall)
+		synctest.Wait()
+		if down := r.downstream.take(); len(down) != 1 {
+			t.Errorf("down %q", down)
+		}
+	})
+	inBubble(t, "an event is one write, and so are events that come together", func(t *testing.T, r *rig) {
+		more := make(chan string)
+		r.apply(simple(r.raw("b", func(c net.Conn, b *bufio.Reader) {
+			readRequest(b)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+			for s := range more {
+				io.WriteString(c, s)
+			}
+		})))
+		res, err := r.client.Post("http://x/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		synctest.Wait()
+		r.downstream.take()
+		chunk := string(strconvHex(len(benchEvent))) + "\r\n" + benchEvent + "\r\n"
+		for _, n := range []int{1, 1, 3} {
+			more <- strings.Repeat(chunk, n)
+			synctest.Wait()
+			if down := r.downstream.take(); len(down) != 1 || strings.Count(down[0], "data: ") != n {
+				t.Errorf("down %q", down)
+			}
+		}
+		more <- "0\r\n\r\n"
+		close(more)
+	})
+	inBubble(t, "an upload leaves both connections open", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })))
+		for range 3 {
+			if res, _ := r.send("POST", "http://x/upload", "whole"); res.Close {
+				t.Error("the connection is closed")
+			}
+		}
+	})
+}
+
+func TestInner(t *testing.T) {
+	r := newRig(t, false)
+	outer := r.server.o.Listen
+	r.server.o.Listen = func(g string, p *plan.Port) (net.Listener, error) {
+		if g == "ns/inner" {
+			return NewMemory(g), nil
+		}
+		return outer(g, p)
+	}
+	b := r.backend("b", echo("b"))
+	d := simple(plan.Backend{Name: "hop", Protocol: plan.HTTP, Endpoints: []plan.Endpoint{{Gateway: "ns/inner", Port: 80}}})
+	d.listener(81, "inner", "").route("inner", prefix("/"), b)
+	d.Ports[1].Gateway, d.Ports[1].Number = "ns/inner", 80
+	r.apply(d)
+	if res, body := r.send("GET", "http://x/y", ""); res.StatusCode != 200 || body != "b GET x/y" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+	got := map[string]bool{}
+	for range 2 {
+		x := r.record()
+		got[x.Gateway] = x.Inner
+	}
+	if want := map[string]bool{"ns/gw": false, "ns/inner": true}; !cmp.Equal(got, want) {
+		t.Errorf("inner: %v", got)
+	}
 }

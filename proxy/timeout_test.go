@@ -143,6 +143,32 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("outcome %s", got)
 		}
 	})
+	inBubble(t, "so is one that does not take the last bytes", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { w.Write(make([]byte, pipeRoom+1000)) })))
+		c := r.dial()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.Sleep(stall + time.Second)
+		if got, err := io.ReadAll(c); len(got) != pipeRoom || err != nil {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+	inBubble(t, "and a stream of HTTP/2 whose window stays shut", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) {
+			for req.Context().Err() == nil {
+				w.Write(make([]byte, 64<<10))
+			}
+		})))
+		client := &http.Client{Transport: r.transport(func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) })}
+		res, err := client.Get("http://x/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		began := time.Now()
+		if got := r.record().Outcome; got != engine.ClientGone || time.Since(began) != stall {
+			t.Errorf("%s after %v", got, time.Since(began))
+		}
+	})
 	inBubble(t, "a body that streams may pause for the idle time", func(t *testing.T, r *rig) {
 		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })))
 		c := r.dial()
