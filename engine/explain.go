@@ -139,8 +139,8 @@ func (x *Exchange) explainLimits(ctx context.Context, p *policy, out *Explanatio
 			out.Limits = append(out.Limits, told)
 			continue
 		}
-		for _, r := range l.plan.Rates {
-			b := quota.Bucket{Key: bucketKey(l.plan.ID, x.entry.rule.Route, r, x.counters(l)), Max: r.Limit, Window: r.Window}
+		for k, r := range l.plan.Rates {
+			b := quota.Bucket{Key: bucketKey(l.plan.ID, x.entry.rule.Route, l.rates[k], x.counters(l)), Max: r.Limit, Window: r.Window}
 			told.Max, told.Window = r.Limit, r.Window.String()
 			v, err := x.engine.deps.Limiter.Reserve(ctx, []quota.Bucket{b})
 			if err == nil {

@@ -87,9 +87,9 @@ func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []claim) {
 				ttl = l.plan.Reserve.TTL
 			}
 		}
-		for _, r := range l.plan.Rates {
+		for k, r := range l.plan.Rates {
 			out = append(out, quota.Bucket{
-				Key: bucketKey(l.plan.ID, x.entry.rule.Route, r, values), Max: r.Limit, Window: r.Window,
+				Key: bucketKey(l.plan.ID, x.entry.rule.Route, l.rates[k], values), Max: r.Limit, Window: r.Window,
 				Take: take, Settle: l.tokens, TTL: ttl, Closed: l.plan.Closed,
 			})
 			owners = append(owners, claim{l, r})
@@ -100,10 +100,13 @@ func (x *Exchange) buckets(p *policy) ([]quota.Bucket, []claim) {
 
 // bucketKey names a window: limit, route (budgets are per HTTPRoute, acceptance
 // maas 104), rate, and the counters' values.
-func bucketKey(limit, route string, r plan.Rate, values []string) string {
-	parts := append(make([]string, 0, 3+len(values)), limit, route, strconv.FormatInt(r.Limit, 10)+"/"+r.Window.String())
-	return quota.Key(append(parts, values...)...)
+func bucketKey(limit, route, rate string, values []string) string {
+	var room [8]string
+	return quota.Key(append(append(room[:0], limit, route, rate), values...)...)
 }
+
+// rateKey is a rate's part in the names of its windows.
+func rateKey(r plan.Rate) string { return strconv.FormatInt(r.Limit, 10) + "/" + r.Window.String() }
 
 // applies reports whether a limit's predicates hold, with the path's query or
 // without: a limit that spares paths ending in "/v1/models" must not spare
@@ -257,22 +260,33 @@ func setLimitHeaders(h http.Header, states []limitState) {
 	if len(states) == 0 {
 		return
 	}
-	for _, unit := range [...]string{"Tokens", "Requests"} {
-		for _, what := range [...]string{"Limit-", "Remaining-", "Reset-"} {
-			delete(h, "X-Ratelimit-"+what+unit)
+	for _, names := range limitHeaders {
+		delete(h, names.limit)
+		delete(h, names.remaining)
+		delete(h, names.reset)
+		if s := tightest(states, names.token); s != nil {
+			values := [3]string{strconv.FormatInt(s.state.Max, 10), strconv.FormatInt(s.state.Left(), 10), s.seconds() + "s"}
+			h[names.limit], h[names.remaining], h[names.reset] = values[:1:1], values[1:2:2], values[2:]
 		}
-		var tight *limitState
-		for i := range states {
-			s := &states[i]
-			if s.token == (unit == "Tokens") && (tight == nil || s.state.Left() < tight.state.Left()) {
-				tight = s
-			}
-		}
-		if tight == nil {
-			continue
-		}
-		h.Set("X-Ratelimit-Limit-"+unit, strconv.FormatInt(tight.state.Max, 10))
-		h.Set("X-Ratelimit-Remaining-"+unit, strconv.FormatInt(tight.state.Left(), 10))
-		h.Set("X-Ratelimit-Reset-"+unit, tight.seconds()+"s")
 	}
+}
+
+// limitHeaders are the names for limits of tokens and of requests.
+var limitHeaders = [...]struct {
+	token                   bool
+	limit, remaining, reset string
+}{
+	{true, "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Reset-Tokens"},
+	{false, "X-Ratelimit-Limit-Requests", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Reset-Requests"},
+}
+
+// tightest is the limit, of tokens or of requests, that has the least left.
+func tightest(states []limitState, token bool) *limitState {
+	var tight *limitState
+	for i := range states {
+		if s := &states[i]; s.token == token && (tight == nil || s.state.Left() < tight.state.Left()) {
+			tight = s
+		}
+	}
+	return tight
 }

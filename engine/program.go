@@ -74,6 +74,7 @@ type limit struct {
 	when     []*rule.Program
 	counters []*rule.Program
 	reserve  *rule.Program
+	rates    []string // in the names of windows, one per rate
 }
 
 func newProgram(p *plan.Plan, deps auth.Deps, old *program) (*program, error) {
@@ -234,6 +235,9 @@ func (c *policy) addLimit(p *plan.Limit, tokens bool) error {
 			return err
 		}
 		l.reserve = one[0]
+	}
+	for _, r := range p.Rates {
+		l.rates = append(l.rates, rateKey(r))
 	}
 	c.limits = append(c.limits, l)
 	return nil
