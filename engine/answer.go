@@ -71,7 +71,7 @@ func (x *Exchange) Open() bool { return x.reply != nil && !x.reply.Done() }
 // BreakOff returns what to append for a client whose stream the upstream broke
 // off: an error event in the client's dialect, or nothing.
 func (x *Exchange) BreakOff(reason string) []byte {
-	if !x.ai || !x.Record.Stream || x.reply == nil {
+	if !x.ai || x.reply == nil {
 		return nil
 	}
 	return x.reply.Cut("upstream_error", reason)
