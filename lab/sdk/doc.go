@@ -1,0 +1,4 @@
+// Package sdk lets the official clients loose on the gateway: those for Go in
+// its tests, those for Python and Node by run.sh. They list, chat and stream,
+// and get refusals as their own typed errors.
+package sdk
