@@ -25,7 +25,7 @@ func (s *Server) revoked(ctx context.Context, what string, who *caller, more ...
 // error when we must.
 func (s *Server) refused(ctx context.Context, what string, who *caller, err error) {
 	level := slog.LevelError
-	if errors.Is(err, errChainOver) || errors.Is(err, errNoTier) {
+	if errors.Is(err, errChainOver) || errors.Is(err, errNoTier) || errors.Is(err, errManyKeys) {
 		level = slog.LevelWarn
 	}
 	s.audit().LogAttrs(ctx, level, "refused",

@@ -3,6 +3,7 @@ package maas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -17,6 +18,16 @@ type keyRequest struct {
 	Expiration  Expiration `json:"expiration"`
 }
 
+// Bounds of what one person can file, so that nobody fills the disk of all.
+const (
+	maxName        = 256     // bytes
+	maxDescription = 4 << 10 // bytes
+	maxKeys        = 1000    // that still work or were made within the last day
+)
+
+// errManyKeys refuses a key beyond maxKeys.
+var errManyKeys = fmt.Errorf("you have made %d API keys that still work or are less than a day old; revoke some, or wait", maxKeys)
+
 // errNoID refuses to file a token that could never be revoked by itself.
 var errNoID = errors.New("tokens of this cluster have no jti claim, so an API key could not be revoked; Kubernetes 1.29 or newer gives one")
 
@@ -30,15 +41,16 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, who *caller) 
 		refuse(w, http.StatusBadRequest, "token name is required for api keys")
 		return
 	}
+	if len(req.Name) > maxName || len(req.Description) > maxDescription {
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("a name has at most %d bytes, a description %d", maxName, maxDescription))
+		return
+	}
 	life := req.Expiration.Or(DefaultKeyLifetime)
 	if err := checkLifetime(life); err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	p, g, err := s.exchange(r.Context(), who, life)
-	if err == nil {
-		err = s.file(r.Context(), p, g, req)
-	}
+	p, g, err := s.makeKey(r.Context(), who, life, req)
 	if err != nil {
 		s.refused(r.Context(), "create key", who, err)
 		refuseMint(w, err, "Failed to generate api key")
@@ -49,6 +61,40 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, who *caller) 
 		Token: g.Token, Expiration: life.String(), ExpiresAt: g.Expires.Unix(), JTI: g.JTI,
 		Name: strings.TrimSpace(req.Name), Description: strings.TrimSpace(req.Description),
 	})
+}
+
+// makeKey mints a key and files it.
+func (s *Server) makeKey(ctx context.Context, who *caller, life time.Duration, req keyRequest) (p person, g grant, err error) {
+	if p, err = s.person(ctx, who); err != nil {
+		return p, g, err
+	}
+	if err = s.roomForKey(ctx, p.Owner); err != nil {
+		return p, g, err
+	}
+	if g, err = s.mint(ctx, who, p, life); err != nil {
+		return p, g, err
+	}
+	return p, g, s.file(ctx, p, g, req)
+}
+
+// roomForKey reports errManyKeys when the owner has all the keys one may have.
+// Rows are never deleted: revoking makes room, but not for more than a day's
+// worth each day.
+func (s *Server) roomForKey(ctx context.Context, owner string) error {
+	keys, err := s.Keys.Keys(ctx, owner)
+	if err != nil {
+		return err
+	}
+	now, count := s.now(), 0
+	for _, k := range keys {
+		if !k.Expired(now) || now.Sub(k.Created) < 24*time.Hour {
+			count++
+		}
+	}
+	if count >= maxKeys {
+		return errManyKeys
+	}
+	return nil
 }
 
 // file stores a key's metadata; the token itself is not kept.

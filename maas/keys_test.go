@@ -1,6 +1,9 @@
 package maas_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	api "github.com/egret-gateway/egret/api/maas"
+	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/store"
 )
 
 func TestCreateKey(t *testing.T) {
@@ -309,5 +314,70 @@ func TestAudit(t *testing.T) {
 		if strings.Contains(w.audit.String()+w.log.String(), secret) {
 			t.Error("a token is in the log")
 		}
+	}
+}
+
+// TestKeysAreBounded: one person cannot fill the disk of all.
+func TestKeysAreBounded(t *testing.T) {
+	w := newWorld(t)
+	create := func(body string) answer {
+		t.Helper()
+		return w.as(alice, "POST", "/v1/api-keys", body)
+	}
+	wantCode := func(what string, a answer, code int) {
+		t.Helper()
+		if a.code != code {
+			t.Errorf("%s: answer %d %.200s, want %d", what, a.code, a.body, code)
+		}
+	}
+	wantCode("a long name", create(`{"name":"`+strings.Repeat("n", 257)+`"}`), 400)
+	wantCode("a long description", create(`{"name":"n","description":"`+strings.Repeat("d", 4097)+`"}`), 400)
+	wantCode("as long as may be", create(`{"name":"`+strings.Repeat("n", 256)+`","description":"`+strings.Repeat("d", 4096)+`"}`), 201)
+	for i := range 999 {
+		w.must(w.store.PutKey(t.Context(), store.Key{
+			ID: fmt.Sprint("old-", i), Owner: alice.name, Name: "n", Created: w.clock(), Expires: w.clock().Add(time.Hour),
+		}))
+	}
+	wantCode("one too many", create(`{"name":"n"}`), 429)
+	if a := w.as(admin, "POST", "/v1/api-keys", `{"name":"n"}`); a.code != 201 {
+		t.Errorf("somebody else: answer %d %s", a.code, a.body)
+	}
+	w.pass(2 * time.Hour)
+	wantCode("ended, but of today", create(`{"name":"n"}`), 429)
+	w.pass(24 * time.Hour)
+	wantCode("the next day", create(`{"name":"n"}`), 201)
+}
+
+// stuckCluster cannot delete.
+type stuckCluster struct{ maas.Cluster }
+
+func (stuckCluster) DeleteAccount(context.Context, string, string) error { return errors.New("no") }
+
+// TestDenyListIsBounded: who revokes again and again does not fill the
+// deny-list for years, and what could not be deleted stays denied.
+func TestDenyListIsBounded(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		w.mint(alice)
+		if a := w.as(alice, "DELETE", "/v1/tokens", ""); a.code != http.StatusNoContent {
+			t.Fatalf("answer %d %s", a.code, a.body)
+		}
+	}
+	denied := func(later time.Duration) int {
+		t.Helper()
+		list, err := w.store.Denied(t.Context(), w.clock().Add(later))
+		w.must(err)
+		return len(list)
+	}
+	if now, later := denied(0), denied(2*time.Hour); now != 5 || later != 0 {
+		t.Errorf("%d are denied now and %d in two hours, want 5 and 0", now, later)
+	}
+	w.mint(alice)
+	w.server.Cluster = stuckCluster{w.realm}
+	if a := w.as(alice, "DELETE", "/v1/tokens", ""); a.code != http.StatusInternalServerError {
+		t.Errorf("answer %d %s", a.code, a.body)
+	}
+	if n := denied(6 * 365 * 24 * time.Hour); n != 1 {
+		t.Errorf("%d are denied in six years, want the one that is still there", n)
 	}
 }

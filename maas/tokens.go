@@ -11,9 +11,14 @@ import (
 	"github.com/egret-gateway/egret/store"
 )
 
-// denyFor is how long a deleted identity stays on the deny-list: longer than
-// any cluster makes a token live that one has asked this API for.
-const denyFor = 10 * 365 * 24 * time.Hour
+// How long an identity stays on the deny-list. One that is deleted is soon
+// refused by the cluster itself, whose memory of reviews lasts seconds, and the
+// list of somebody who revokes again and again stays short. One that could not
+// be deleted outlives every token that this API gives out.
+const (
+	denyDeleted = time.Hour
+	denyLeft    = 10 * 365 * 24 * time.Hour
+)
 
 type tokenRequest struct {
 	Expiration Expiration `json:"expiration"`
@@ -62,8 +67,12 @@ func (s *Server) exchange(ctx context.Context, who *caller, life time.Duration) 
 // refuseMint tells a caller what they can do something about; what went wrong
 // inside is in the log only.
 func refuseMint(w http.ResponseWriter, err error, otherwise string) {
-	if errors.Is(err, errChainOver) {
+	switch {
+	case errors.Is(err, errChainOver):
 		refuse(w, http.StatusForbidden, err.Error())
+		return
+	case errors.Is(err, errManyKeys):
+		refuse(w, http.StatusTooManyRequests, err.Error())
 		return
 	}
 	refuse(w, http.StatusInternalServerError, otherwise)
@@ -102,11 +111,13 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 		if a.Owner != "" && a.Owner != p.Owner {
 			continue
 		}
-		if err := s.Cluster.Deny(ctx, store.Denial{Subject: "uid:" + a.UID, Until: now.Add(denyFor)}); err != nil {
+		denial := store.Denial{Subject: "uid:" + a.UID, Until: now.Add(denyDeleted)}
+		if err := s.Cluster.Deny(ctx, denial); err != nil {
 			return 0, err
 		}
 		if err := s.Cluster.DeleteAccount(ctx, a.Namespace, a.Name); err != nil {
-			return 0, err
+			denial.Until = now.Add(denyLeft)
+			return 0, errors.Join(err, s.Cluster.Deny(ctx, denial))
 		}
 		fresh := store.Account{Namespace: a.Namespace, Name: a.Name, Owner: p.Owner, Labels: a.Labels}
 		if _, err := s.Cluster.EnsureAccount(ctx, fresh); err != nil {
