@@ -34,7 +34,7 @@ source               : api manifests
 compile              : api plan policy/quota policy/rule source
 engine               : dialect plan policy/auth policy/quota policy/rule
 proxy                : engine plan provider
-maas                 : api policy/ident source store
+maas                 : api policy/ident provider source store
 sim                  :
 telemetry            : dialect engine store
 admin                : engine plan source store

@@ -2,7 +2,6 @@ package maas
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/egret-gateway/egret/provider"
 )
 
 // Verify says whose certificates a probe checks.
@@ -46,8 +47,8 @@ func (v *Verify) UnmarshalText(text []byte) error {
 // Prober asks local models for their lists. Its zero value verifies
 // certificates outside the cluster only. Redirects are not followed and no
 // proxy of the environment is used, so the caller's token goes to the address
-// that was named and nowhere else; link-local addresses, where clouds keep
-// their metadata, and unspecified ones are not dialled.
+// that was named and nowhere else; what no backend may be (provider.Refused),
+// such as the metadata services of clouds, is not dialled.
 type Prober struct {
 	Verify Verify
 	// Transport replaces the network, for tests and for models inside the
@@ -103,8 +104,5 @@ func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
-		return errors.New("models are never asked at a link-local, unspecified or multicast address such as " + ip.String())
-	}
-	return nil
+	return provider.Refused(to.Addr())
 }
