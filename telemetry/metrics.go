@@ -107,7 +107,7 @@ func (m *Metrics) Reload(ok bool, objects, problems int, now time.Time) {
 func (m *Metrics) Record(r *engine.Record) {
 	code := strconv.Itoa(r.Status)
 	user, tier := m.users.value(r.User), m.tiers.value(r.Tier)
-	model := m.models.value(firstOf(r.Served, r.Asked))
+	model := m.model(r)
 	m.requests.WithLabelValues(r.Gateway, r.Route, r.Backend, code, string(r.Outcome)).Inc()
 	m.duration.WithLabelValues(r.Gateway, r.Route).Observe(r.Duration.Seconds())
 	m.istioRequests.WithLabelValues(code, r.Backend, tier).Inc()
@@ -118,6 +118,16 @@ func (m *Metrics) Record(r *engine.Record) {
 	m.auth(r)
 	m.limits(r, user, tier, model)
 	m.count(r, model)
+}
+
+// model is the label of a call that cost something, "" for others: nothing is
+// counted for those, and a caller who asks for models that do not exist must
+// not use up the names.
+func (m *Metrics) model(r *engine.Record) string {
+	if r.Usage.Total == 0 && !r.Charged {
+		return ""
+	}
+	return m.models.value(firstOf(r.Served, r.Asked))
 }
 
 func (m *Metrics) limits(r *engine.Record, user, tier, model string) {
