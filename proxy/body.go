@@ -17,7 +17,8 @@ func (e *exchange) readBody() engine.Step {
 	limit := e.x.BodyLimit()
 	buf := make([]byte, 0, bufferSize(e.r.ContentLength, limit))
 	for began := time.Now(); ; {
-		e.watch.begin(forBody, grace+time.Duration(len(buf))*time.Second/floor-time.Since(began))
+		allowed := grace + time.Duration(len(buf))*time.Second/floor
+		e.watch.begin(forBody, max(allowed-time.Since(began), 1))
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}

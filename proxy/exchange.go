@@ -26,6 +26,8 @@ type exchange struct {
 	cancel context.CancelCauseFunc
 	watch  watch
 
+	deadline time.Time // of the whole request; zero = never
+
 	received bool    // the request body has been read whole
 	upload   *upload // or streams
 	begun    bool    // the client has been given a status
@@ -51,7 +53,8 @@ func (p *port) handle(w http.ResponseWriter, r *http.Request) {
 		step = e.x.Refuse(noTunnels())
 	}
 	if limit := e.x.Timeouts().Request; limit > 0 {
-		e.watch.until(e.x.Record.Time.Add(limit))
+		e.deadline = e.x.Record.Time.Add(limit)
+		e.watch.until(e.deadline)
 	}
 	if step == engine.NeedBody {
 		step = e.readBody()
@@ -70,9 +73,8 @@ func (e *exchange) end() {
 	e.watch.stop()
 	e.cancel(nil)
 	if v != nil && v != http.ErrAbortHandler {
-		e.outcome = engine.UpstreamGone
 		e.port.server.o.Log.Error("BUG: a request panicked", "gateway", e.port.gateway, "method", e.r.Method, "panic", v, "stack", string(debug.Stack()))
-		v = http.ErrAbortHandler
+		v = e.apologise()
 	}
 	if e.x != nil {
 		// The limits are settled although the client is gone.
@@ -84,6 +86,20 @@ func (e *exchange) end() {
 	e.finishUpload()
 	// What net/http has buffered goes out after the handler.
 	e.ctl.SetWriteDeadline(time.Now().Add(stall))
+}
+
+// apologise answers a request that met a bug, and returns what to panic with
+// when it is too late for an answer.
+func (e *exchange) apologise() any {
+	if e.begun {
+		e.outcome = engine.UpstreamGone
+		return http.ErrAbortHandler
+	}
+	if e.x != nil {
+		e.x.Refuse(&engine.Refusal{Status: http.StatusInternalServerError, Code: "bug", Reason: "a bug of the gateway; its log has the stack"})
+	}
+	http.Error(e.w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+	return nil
 }
 
 func (p *port) head(r *http.Request) engine.Head {

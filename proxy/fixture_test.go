@@ -24,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +160,7 @@ type rig struct {
 	pool     *provider.Pool
 	records  chan engine.Record
 	log      *syncBuffer
+	buggy    atomic.Bool // every request panics
 	client   *http.Client
 
 	mu       sync.Mutex
@@ -186,7 +188,7 @@ func newRig(t testing.TB, inMemory bool) *rig {
 	dialer.Gateway = func(ctx context.Context, g string, port int32) (net.Conn, error) { return r.server.Dial(ctx, g, port) }
 	r.pool = provider.NewPool(dialer)
 	e := engine.New(engine.Deps{
-		Limiter: quota.NewMemory(quota.Options{}), Now: time.Now, NewID: newID, Random: func(int64) int64 { return 0 }, Log: log,
+		Limiter: quota.NewMemory(quota.Options{}), Now: time.Now, NewID: r.newID, Random: func(int64) int64 { return 0 }, Log: log,
 		Record: func(x *engine.Record) {
 			select {
 			case r.records <- *x:
@@ -410,7 +412,10 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-func newID() string {
+func (r *rig) newID() string {
+	if r.buggy.Load() {
+		panic("BUG: found by a test")
+	}
 	var b [16]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])

@@ -57,7 +57,7 @@ func (e *exchange) send(a *engine.Attempt) (*http.Response, *engine.Refusal) {
 	}
 	req := e.request(a, scheme, address)
 	if a.Timeout > 0 && a.Timeout != e.x.Timeouts().Request {
-		e.watch.until(earlier(e.watch.end, time.Now().Add(a.Timeout)))
+		e.watch.until(earlier(e.deadline, time.Now().Add(a.Timeout)))
 	}
 	e.watch.begin(forAnswer, 0)
 	res, err := transport.RoundTrip(req)

@@ -101,7 +101,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 				io.WriteString(w, "got "+in.Text()+"\n")
 				ctl.Flush()
 			}
-			w.Header().Set(http.TrailerPrefix+"Grpc-Status", req.Trailer.Get("X-Sum"))
+			w.Header().Set(http.TrailerPrefix+"Grpc-Status", req.Trailer.Get("X-Sum")+req.Trailer.Get("X-Maas-Username"))
 		})
 		b.Protocol = plan.HTTP2
 		r.apply(secure(simple(b)))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,6 +169,43 @@ func TestSlowClients(t *testing.T) {
 		if got := r.record().Outcome; got != engine.ClientGone || time.Since(began) != stall {
 			t.Errorf("%s after %v", got, time.Since(began))
 		}
+	})
+	inBubble(t, "a body that is read whole and stops, on HTTP/2", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", echo("b"))))
+		client := &http.Client{Transport: r.transport(func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) })}
+		body, in := io.Pipe()
+		go io.WriteString(in, `{"model":`)
+		defer in.Close()
+		began := time.Now()
+		res, err := client.Post("http://x/v1/chat/completions", "application/json", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if took := time.Since(began).Truncate(time.Second); res.StatusCode != 408 || took != grace {
+			t.Errorf("%d after %v", res.StatusCode, took)
+		}
+	})
+	inBubble(t, "one byte a second is too slow", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", echo("b"))))
+		c := r.dial()
+		io.WriteString(c, aiCall+"Content-Length: 1000\r\n\r\n")
+		began := time.Now()
+		var drip sync.WaitGroup
+		drip.Go(func() {
+			for range 100 {
+				time.Sleep(time.Second)
+				if _, err := c.Write([]byte(" ")); err != nil {
+					return
+				}
+			}
+		})
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != 408 || time.Since(began) > grace+2*linger {
+			t.Errorf("%v, %v after %v", res, err, time.Since(began))
+		}
+		c.Close()
+		drip.Wait()
 	})
 	inBubble(t, "a body that streams may pause for the idle time", func(t *testing.T, r *rig) {
 		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })))

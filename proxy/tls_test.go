@@ -193,6 +193,18 @@ func TestApply(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	})
+	t.Run("a bug costs one request", func(t *testing.T) {
+		r := newRig(t, false)
+		r.apply(simple(r.backend("b", echo("b"))))
+		r.buggy.Store(true)
+		if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 500 || !strings.Contains(r.log.String(), "BUG: found by a test") {
+			t.Errorf("status %d, log %s", res.StatusCode, r.log)
+		}
+		r.buggy.Store(false)
+		if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 200 {
+			t.Errorf("the next: %d", res.StatusCode)
+		}
+	})
 	t.Run("a stopped server takes no plan", func(t *testing.T) {
 		r := newRig(t, false)
 		r.server.Shutdown()
