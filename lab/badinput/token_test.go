@@ -171,7 +171,7 @@ spec:
     response:
       success:
         headers:
-          X-MaaS-Username: {plain: {expression: auth.identity.sub}}
+          X-User: {plain: {expression: auth.identity.sub}}
 `
 
 const maasGateway = "openshift-ingress/maas-default-gateway"
@@ -198,9 +198,9 @@ func TestTokens(t *testing.T) {
 		row := &forgeries[i]
 		bearer := func(token string) string { return "Authorization: Bearer " + token }
 		t.Run(row.input+", jwt", func(t *testing.T) {
-			r := row.request(get("/echo", bearer(s.token(row, own)), "X-MaaS-Username: root"), row.jwt, row.jwtReason)
+			r := row.request(get("/echo", bearer(s.token(row, own)), "X-User: root"), row.jwt, row.jwtReason)
 			if row.jwt == "200" {
-				r.body = `{"X-Maas-Username":"alice"}` // not what the client says of itself
+				r.body = `{"X-User":"alice"}` // not what the client says of itself
 			}
 			r.check(t, w, w.address["lab/edge"], fmt.Sprintf("jwt-%d", i))
 		})

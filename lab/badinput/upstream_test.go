@@ -35,7 +35,7 @@ var upstreams = map[string]func(net.Conn, *http.Request){
 func echo(c net.Conn, r *http.Request) {
 	said := map[string]string{}
 	for name := range r.Header {
-		if strings.HasPrefix(name, "X-Maas-") {
+		if strings.HasPrefix(name, "X-Maas-") || name == "X-User" {
 			said[name] = r.Header.Get(name)
 		}
 	}

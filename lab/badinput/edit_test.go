@@ -1,0 +1,178 @@
+package badinput
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/egret-gateway/egret/admin"
+	"github.com/egret-gateway/egret/lab/child"
+	"github.com/egret-gateway/egret/standalone"
+)
+
+func TestMain(m *testing.M) { child.Main(m) }
+
+// edit is a row about the configuration: a file beside good ones.
+type edit struct {
+	input string
+	text  string
+	// object and verdict are the condition that tells of it; "" means that the
+	// edit is refused as a whole.
+	object, verdict string
+	says            string // on the status page and in the log, and by egret check
+	unchecked       bool   // egret check cannot know, since it contacts nothing
+	path            string // of a request that the broken part would serve; "" = there is none
+	answer          string // to it
+}
+
+const (
+	route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: broken, namespace: lab}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+`
+	toEcho = `    backendRefs: [{group: ainetworking.prototype.x-k8s.io, kind: XBackendDestination, name: echo, port: 80}]
+`
+	other = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: other, namespace: lab}
+spec:
+  gatewayClassName: egret
+  listeners:
+`
+	secure = other + "  - {name: https, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: certificate}]}}\n"
+)
+
+var edits = []edit{
+	{input: "text that is not YAML", text: "kind: [", says: "is not valid YAML"},
+	{input: "unknown field", text: route + "  - matchez: []\n", says: "is not a known field"},
+	{input: "wrong type", text: other + "  - {name: http, protocol: HTTP, port: '80'}\n", says: "must be an integer, not a string"},
+	{input: "duplicate object", text: gateway, says: "is declared twice, first at"},
+	{input: "missing Secret", text: secure, object: "Gateway lab/other", verdict: "ResolvedRefs=False InvalidCertificateRef", says: "Secret lab/certificate not found; create it"},
+	{input: "unreadable certificate", text: secure + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: certificate, namespace: lab}\nstringData: {tls.crt: x, tls.key: x}\n",
+		object: "Gateway lab/other", verdict: "ResolvedRefs=False InvalidCertificateRef", says: "Secret lab/certificate holds no usable key pair"},
+	{input: "listener conflict", text: secure + "  - {name: http, port: 8443, protocol: HTTP}\n", object: "Gateway lab/other", verdict: "Conflicted=True ProtocolConflict",
+		says: "speaks another protocol on port 8443; neither serves until one is changed"},
+	{input: "dangling reference to a backend", text: route + "  - matches: [{path: {value: /broken}}]\n" + strings.Replace(toEcho, "name: echo", "name: gone", 1),
+		object: "HTTPRoute lab/broken", verdict: "ResolvedRefs=False BackendNotFound", says: "gone", path: "/broken", answer: "500"},
+	{input: "invalid regular expression", text: route + "  - matches: [{path: {type: RegularExpression, value: '/broken('}}]\n" + toEcho,
+		object: "HTTPRoute lab/broken", verdict: "Accepted=False UnsupportedValue", says: "is not valid RE2: error parsing regexp: missing closing )", path: "/broken", answer: "404"},
+	{input: "invalid CEL", text: route + "  - matches: [{path: {value: /broken}}]\n" + toEcho + `---
+apiVersion: kuadrant.io/v1
+kind: AuthPolicy
+metadata: {name: broken, namespace: lab}
+spec:
+  targetRef: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: broken}
+  rules: {authorization: {a: {patternMatching: {patterns: [{predicate: "1 +"}]}}}}
+`, object: "AuthPolicy lab/broken", verdict: "Enforced=False InvalidCelExpression", says: "column 4: Syntax error", path: "/broken", answer: "500"},
+	{input: "port in use", text: strings.Replace(other, "other", "taken", 1) + "  - {name: http, port: 8001, protocol: HTTP}\n", unchecked: true,
+		says: "listener lab/taken/http: listen tcp"},
+}
+
+// TestEdits puts each bad file beside good ones that are being served, and
+// takes it away again.
+func TestEdits(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "edge.yaml", gateway+backends())
+	w := start(t, dir, func(o *standalone.Options) {
+		o.Listen["lab/taken/http"] = standalone.Address{At: taken(t)}
+	})
+	good := w.status(t, "the good plan", func(*admin.Status) bool { return true }).Plan
+	for i, row := range edits {
+		t.Run(row.input, func(t *testing.T) {
+			row.check(t, w, i)
+			if err := os.Remove(filepath.Join(dir, "edit.yaml")); err != nil {
+				t.Fatal(err)
+			}
+			w.status(t, "the good plan again", func(s *admin.Status) bool { return s.Plan == good && s.Refused == nil })
+		})
+	}
+}
+
+func (row *edit) check(t *testing.T, w *world, i int) {
+	ctx, cancel := context.WithTimeout(t.Context(), atOnce)
+	defer cancel()
+	mark := w.log.mark()
+	write(t, w.dir, "edit.yaml", row.text)
+	w.status(t, row.says, row.told)
+	if !w.log.find(ctx, mark, row.says) {
+		t.Errorf("the log does not say %q:\n%s", row.says, w.log.since(mark))
+	}
+	w.answers(t, ctx, "/echo", "200", fmt.Sprintf("good-%d", i))
+	if row.path != "" {
+		w.answers(t, ctx, row.path, row.answer, fmt.Sprintf("bad-%d", i))
+	}
+	check := child.Start(t, "", "check", "-f", w.dir)
+	exit := check.Wait(t)
+	if out := check.Stdout.String(); !row.unchecked && (exit != 1 || !strings.Contains(out, row.says)) || row.unchecked && exit != 0 {
+		t.Errorf("egret check: exit %d\n%s", exit, out)
+	}
+}
+
+// told reports whether a status page tells of the edit.
+func (row *edit) told(s *admin.Status) bool {
+	if row.verdict == "" {
+		if s.Refused == nil {
+			return false
+		}
+		text := s.Refused.Error
+		for _, p := range s.Refused.Problems {
+			text += p.String() + "\n"
+		}
+		return strings.Contains(text, row.says)
+	}
+	for _, c := range s.Conditions {
+		if c.Kind+" "+c.Namespace+"/"+c.Name == row.object && c.Type+"="+c.Status+" "+c.Reason == row.verdict && strings.Contains(c.Message, row.says) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) answers(t *testing.T, ctx context.Context, path, want, id string) {
+	t.Helper()
+	if got := send(ctx, w.address["lab/edge"], get(path, "X-Request-Id: "+id), nil); got.answer != want {
+		t.Errorf("%s answers %s %q, want %s", path, got.answer, got.body, want)
+	}
+}
+
+// status asks for the status page until it is as it should be.
+func (w *world) status(t *testing.T, what string, ok func(*admin.Status) bool) *admin.Status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), atOnce)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var s admin.Status
+		err := w.page(ctx, "/status", &s)
+		if err == nil && ok(&s) {
+			return &s
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("/status has not told of %q within %s (%v): refused %+v\n%+v", what, atOnce, err, s.Refused, s.Conditions)
+		}
+	}
+}
+
+// taken is an address that somebody else listens at.
+func taken(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
