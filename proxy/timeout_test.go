@@ -337,7 +337,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	})
 	inBubble(t, "a refused upgrade is an answer like any other", func(t *testing.T, r *rig) {
-		r.apply(simple(r.backend("b", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 426) })))
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusUpgradeRequired) })))
 		if res, body := r.send("GET", "http://x/", "", "Connection", "Upgrade", "Upgrade", "websocket"); res.StatusCode != 426 || body != "no\n" {
 			t.Errorf("%d %q", res.StatusCode, body)
 		}
