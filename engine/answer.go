@@ -10,7 +10,7 @@ import (
 
 // Response takes the head of an answer.
 func (x *Exchange) Response(h ResponseHead) ResponsePlan {
-	if x.asked && h.Status == http.StatusBadRequest {
+	if x.asked && refusesField(h.Status) {
 		if h.Body == nil {
 			return ResponsePlan{Peek: true}
 		}
@@ -18,7 +18,6 @@ func (x *Exchange) Response(h ResponseHead) ResponsePlan {
 			return ResponsePlan{Retry: true}
 		}
 	}
-	x.status = h.Status
 	x.Record.Status = h.Status
 	x.Record.FirstByte = x.engine.deps.Now().Sub(x.Record.Time)
 	contentType := h.Header.Get("Content-Type")
@@ -35,6 +34,12 @@ func (x *Exchange) Response(h ResponseHead) ResponsePlan {
 		out.Header.Del("Content-Length")
 	}
 	return out
+}
+
+// refusesField reports whether a status may be about a field that the backend
+// does not know: strict validators answer 422 where others answer 400.
+func refusesField(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusUnprocessableEntity
 }
 
 // worthReading reports whether an answer's body may hold usage: a 2xx answer

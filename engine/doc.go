@@ -15,8 +15,8 @@
 //	                       └──────────────┘
 //
 // Begin finds the route and runs its AuthPolicy; what needs the body (the
-// model, limits over it) waits for Body; every limit that matches is checked
-// before the upstream is called. Chunk reads the usage out of the passing bytes
+// model, limits and policies over it) waits for Body; every limit that matches
+// is checked before the upstream is called. Chunk reads the usage out of the passing bytes
 // and settles the limits before the last of them is released, so that a
 // client's next request already sees what this one cost. End makes the Record,
 // the only account there is.

@@ -29,14 +29,14 @@ type Exchange struct {
 	owned   bool        // header is a copy
 	path    string      // without query
 	query   string
-	spoken  dialect.Dialect // that path and method suggest
+	spoken  dialect.Dialect // that the path, as it came or as it goes on, and the method suggest
 	input   rule.Input
 	auth    auth.Result
 
 	body   []byte // as read; nil when it streams
 	read   bool   // Body was called
 	call   dialect.Call
-	ai     bool // call is set
+	ai     bool // an AI call: call is set
 	asked  bool // the request sent upstream asks for usage on the client's behalf
 	target *target
 
@@ -44,8 +44,7 @@ type Exchange struct {
 	states  []limitState
 	settled bool
 
-	reply    *dialect.Reply
-	status   int
+	reply    *dialect.Reply // of an answer that is read
 	finished bool
 }
 
@@ -83,6 +82,10 @@ func (x *Exchange) locate() *Refusal {
 		return plain(http.StatusNotFound, "no_route", "no route of gateway "+x.head.Gateway+" matches "+x.head.Method+" "+x.head.Host+x.path)
 	}
 	x.Record.Listener, x.Record.Route, x.Record.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
+	if rw := x.entry.rule.Rewrite; rw != nil && rw.Path != nil && x.spoken == dialect.None {
+		// A path of the platform's own may stand for an AI call.
+		x.spoken = suggested(x.head.Method, rewritePath(x.path, rw.Path))
+	}
 	return nil
 }
 
