@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/egret-gateway/egret/engine"
 )
@@ -12,6 +13,17 @@ import (
 // query string.
 type AccessLog struct {
 	Log *slog.Logger
+}
+
+// maxLogged bounds a text of a caller's making in a line, in bytes: a path may
+// be a megabyte long, and the reason repeat it.
+const maxLogged = 2 << 10
+
+func logged(s string) string {
+	if len(s) <= maxLogged {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLogged], "") + "…"
 }
 
 // Record writes r.
@@ -24,8 +36,8 @@ func (a *AccessLog) Record(r *engine.Record) {
 		slog.String("backend", r.Backend),
 		slog.String("remote", r.Remote.Addr().String()),
 		slog.String("method", r.Method),
-		slog.String("host", r.Host),
-		slog.String("path", r.Path),
+		slog.String("host", logged(r.Host)),
+		slog.String("path", logged(r.Path)),
 		slog.Int("status", r.Status),
 		slog.String("outcome", string(r.Outcome)),
 		slog.Int64("bytes", r.Sent),
@@ -39,13 +51,13 @@ func (a *AccessLog) Record(r *engine.Record) {
 		attrs = append(attrs, slog.String("code", r.Code))
 	}
 	if r.Reason != "" {
-		attrs = append(attrs, slog.String("reason", r.Reason))
+		attrs = append(attrs, slog.String("reason", logged(r.Reason)))
 	}
 	if r.Limit != "" {
 		attrs = append(attrs, slog.String("limit", r.Limit))
 	}
 	if r.Dialect != "" {
-		attrs = append(attrs, slog.String("dialect", string(r.Dialect)), slog.String("model", r.Asked), slog.String("model_served", r.Served),
+		attrs = append(attrs, slog.String("dialect", string(r.Dialect)), slog.String("model", r.Asked), slog.String("model_served", logged(r.Served)),
 			slog.Bool("stream", r.Stream), slog.Int("attempts", r.Attempts), tokens(r))
 	}
 	a.Log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
