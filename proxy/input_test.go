@@ -17,7 +17,7 @@ import (
 	"github.com/egret-gateway/egret/plan"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/bad-input.md")
+var update = flag.Bool("update", false, "rewrite docs/bad-input-plane.md")
 
 // badInput is a row of the table of what bad input gets: the documentation and
 // the test are made of the same rows.
@@ -142,7 +142,7 @@ func (row *badInput) check(t *testing.T, r *rig) {
 
 // TestBadInputPage keeps the page and the table one.
 func TestBadInputPage(t *testing.T) {
-	const file = "../docs/bad-input.md"
+	const file = "../docs/bad-input-plane.md"
 	var want bytes.Buffer
 	fmt.Fprint(&want, `# What bad input gets on the data plane
 

@@ -31,7 +31,7 @@ var requests = []request{
 	{input: "a body that is not JSON", send: post("/echo", "model=m"), answer: "400", body: `it is not valid JSON`, code: "bad_body", reason: "it is not valid JSON; the mistake is at or after byte 0", within: atOnce},
 	{input: "a body that ends within JSON", send: post("/echo", `{"model":"m",`), answer: "400", body: "it is not valid JSON", code: "bad_body", reason: "at or after byte 12", within: atOnce},
 	{input: "`model` twice", send: post("/echo", `{"model":"cheap","model":"dear"}`), answer: "400", body: "more than once", code: "bad_body", reason: "model: it is there more than once", within: atOnce},
-	{input: "`model` twice, once escaped (`mode\\u006c`)", send: post("/echo", `{"model":"cheap","mode\u006c":"dear"}`), answer: "400", body: `"error"`, code: "bad_body", reason: "model", within: atOnce},
+	{input: "`model` twice, once escaped", send: post("/echo", `{"model":"cheap","mode\u006c":"dear"}`), answer: "400", body: `"error"`, code: "bad_body", reason: "model", within: atOnce},
 	{input: "`model` twice, once as `Model`", send: post("/echo", `{"model":"cheap","Model":"dear"}`), answer: "400", body: `"error"`, code: "bad_body", reason: "odel", within: atOnce},
 	{input: "a body of 17 MiB", send: post("/echo", `{"model":"m","x":"`+strings.Repeat("x", 17<<20)+`"}`), answer: "413", body: "larger than this gateway reads", code: "body_too_large", reason: "larger than", within: atOnce},
 	{input: "10,000 headers", send: get("/echo", strings.Split(strings.TrimSuffix(strings.Repeat("X-A: b\n", 10_000), "\n"), "\n")...), answer: "431", code: "too_many_headers", reason: "header fields; at most 256", within: atOnce},

@@ -242,22 +242,36 @@ func (w *world) mint(user string) (kid string, claims map[string]any) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	body := `{"expiration":"10m"}`
-	got := send(ctx, w.address[maasGateway], fmt.Sprintf("POST /maas-api/v1/tokens HTTP/1.1\r\nHost: models.example\r\nConnection: close\r\n"+
-		"Authorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", user, len(body), body), nil)
-	var minted struct{ Token string }
-	if err := json.Unmarshal([]byte(got.body), &minted); err != nil || got.answer != "201" {
+	got := send(ctx, w.address[maasGateway], minting(user), nil)
+	if got.answer != "201" {
 		w.t.Fatalf("mint: %s %s\n%s", got.answer, got.body, w.log.since(0))
 	}
+	return takeApart(w.t, got.body)
+}
+
+// minting is the request for a token of ten minutes.
+func minting(user string, headers ...string) string {
+	const body = `{"expiration":"10m"}`
+	headers = append(headers, "Authorization: Bearer "+user, "Content-Type: application/json", fmt.Sprint("Content-Length: ", len(body)))
+	return "POST" + strings.TrimPrefix(get("/maas-api/v1/tokens", headers...), "GET") + body
+}
+
+// takeApart reads the answer to minting.
+func takeApart(t *testing.T, answer string) (kid string, claims map[string]any) {
+	t.Helper()
+	var minted struct{ Token string }
+	if err := json.Unmarshal([]byte(answer), &minted); err != nil {
+		t.Fatal(err)
+	}
 	var head struct{ Kid string }
-	parts := strings.Split(minted.Token, ".")
+	parts := strings.Split(minted.Token+"..", ".")
 	for i, into := range []any{&head, &claims} {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err == nil {
 			err = json.Unmarshal(text, into)
 		}
 		if err != nil {
-			w.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	return head.Kid, claims
