@@ -69,10 +69,6 @@ func (x *Exchange) Chunk(ctx context.Context, b []byte, last bool) []byte {
 	return out
 }
 
-// Open reports whether the watched answer has not said that it is complete: a
-// body that ends now ends in the middle.
-func (x *Exchange) Open() bool { return x.reply != nil && !x.reply.Done() }
-
 // BreakOff returns what to append for a client whose stream the upstream broke
 // off: an error event in the client's dialect, or nothing.
 func (x *Exchange) BreakOff(reason string) []byte {
