@@ -3,8 +3,11 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/egret-gateway/egret/compile"
 	"github.com/egret-gateway/egret/source"
@@ -50,7 +53,7 @@ func (c *checkCmd) Run(w *world) error {
 		}
 	}
 	if bad > 0 {
-		fmt.Fprintf(w.stderr, "egret: %d problems\n", bad)
+		fmt.Fprintf(w.stderr, "egret: %s\n", count(bad, "problem"))
 		return errSilent
 	}
 	return nil
@@ -75,11 +78,23 @@ func (c *checkCmd) table(w *world, snap *source.Snapshot, problems source.Proble
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.Key(), part, x.Type, x.Status, x.Reason, x.Message)
 	}
 	t.Flush()
-	if !c.Quiet {
-		for _, n := range snap.Notices {
-			fmt.Fprintln(w.stdout, "notice:", n)
-		}
+	if c.Quiet {
+		return
 	}
+	for _, n := range snap.Notices {
+		fmt.Fprintln(w.stdout, "notice:", n)
+	}
+	if len(conditions) == 0 {
+		fmt.Fprintln(w.stdout, count(len(snap.Origins), "object")+" read; none of them is a gateway, a route, a backend or a policy, so there is nothing to serve")
+	}
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // planCmd prints the plan.
@@ -110,14 +125,33 @@ func (c *planCmd) Run(w *world) error {
 	if c.Hash {
 		fmt.Fprintln(w.stdout, p.Hash())
 	} else {
-		e := json.NewEncoder(w.stdout)
-		e.SetIndent("", "  ")
-		if err := e.Encode(p); err != nil {
+		b, err := json.MarshalIndent(p, "", "  ")
+		if err != nil {
 			return err
 		}
+		fmt.Fprintf(w.stdout, "%s\n", readable(b))
 	}
 	if len(problems) > 0 {
 		return errSilent
 	}
 	return nil
+}
+
+// durations are the plan's fields in nanoseconds.
+var durations = regexp.MustCompile(`(?m)^( *"(?:request|backend|idle|ttl|window)": )(-?\d+)(,?)$`)
+
+// readable writes durations as people do.
+func readable(plan []byte) []byte {
+	return durations.ReplaceAllFunc(plan, func(line []byte) []byte {
+		m := durations.FindSubmatch(line)
+		n, err := strconv.ParseInt(string(m[2]), 10, 64)
+		if err != nil {
+			return line
+		}
+		text := time.Duration(n).String()
+		if n < 0 {
+			text = "none"
+		}
+		return fmt.Appendf(nil, "%s%q%s", m[1], text, m[3])
+	})
 }

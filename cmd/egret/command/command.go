@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -59,6 +60,12 @@ func Main(args []string) int {
 func run(w world, args []string) int {
 	if filepath.Base(args[0]) == "llm-d-inference-sim" {
 		return report(w, (&simCmd{Args: args[1:]}).Run(&w))
+	}
+	if len(args) > 1 && args[1] == "sim" {
+		return report(w, (&simCmd{Args: args[2:]}).Run(&w))
+	}
+	if len(args) < 2 {
+		args = append(slices.Clone(args), "--help")
 	}
 	exit := -1
 	parser, err := kong.New(&cli{}, kong.Name("egret"), kong.Description(description), kong.UsageOnError(),

@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -28,7 +29,14 @@ func completions() ([]completion, error) {
 		for _, child := range n.Children {
 			c.words = append(c.words, child.Name)
 		}
-		for _, f := range n.Flags {
+		for _, arg := range n.Positional {
+			c.words = append(c.words, arg.EnumSlice()...)
+		}
+		flags := n.Flags
+		if n.DefaultCmd != nil { // its flags may follow at once
+			flags = append(slices.Clone(flags), n.DefaultCmd.Flags...)
+		}
+		for _, f := range flags {
 			c.words = append(c.words, "--"+f.Name)
 		}
 		out = append(out, c)
@@ -42,11 +50,15 @@ func completions() ([]completion, error) {
 
 // bashCompletion completes words; file names are left to the shell.
 func bashCompletion(w io.Writer, all []completion) {
-	fmt.Fprint(w, `_egret() {
-  local cur path="" i
+	commands := "|"
+	for _, c := range all {
+		commands += c.path + "|"
+	}
+	fmt.Fprintf(w, "_egret() {\n  local commands=%q\n", commands)
+	fmt.Fprint(w, `  local cur path="" i
   cur="${COMP_WORDS[COMP_CWORD]}"
   for ((i = 1; i < COMP_CWORD; i++)); do
-    case "${COMP_WORDS[i]}" in -*) ;; *) path="${path:+$path }${COMP_WORDS[i]}" ;; esac
+    case "$commands" in *"|${path:+$path }${COMP_WORDS[i]}|"*) path="${path:+$path }${COMP_WORDS[i]}" ;; esac
   done
   local words=""
   case "$path" in

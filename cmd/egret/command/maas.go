@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,6 +28,15 @@ func printJSON(w *world, v any) error {
 type tokenCmd struct {
 	Mint   tokenMintCmd   `cmd:"" default:"withargs" help:"Mint a token and print it."`
 	Revoke tokenRevokeCmd `cmd:"" help:"Revoke all your tokens, API keys included."`
+}
+
+// Help is the long help of the command.
+func (*tokenCmd) Help() string {
+	return `Without a command: mint.
+
+Example:
+  TOKEN=$(egret token --expiration 1h)
+  egret token revoke`
 }
 
 type tokenMintCmd struct {
@@ -76,6 +86,15 @@ type keysCmd struct {
 	List   keysListCmd   `cmd:"" default:"withargs" help:"List your API keys."`
 	Create keysCreateCmd `cmd:"" help:"Make an API key and print its token, once."`
 	Revoke keysRevokeCmd `cmd:"" help:"Revoke one API key."`
+}
+
+// Help is the long help of the command.
+func (*keysCmd) Help() string {
+	return `Without a command: list.
+
+Example:
+  KEY=$(egret keys create ci --expiration 24h)
+  egret keys`
 }
 
 type keysListCmd struct {
@@ -159,7 +178,11 @@ func (*keysRevokeCmd) Help() string {
 
 // Run revokes.
 func (c *keysRevokeCmd) Run(w *world) error {
-	return c.call(w.ctx, http.MethodDelete, "/maas-api/v1/api-keys/"+url.PathEscape(c.ID), nil, nil)
+	if err := c.call(w.ctx, http.MethodDelete, "/maas-api/v1/api-keys/"+url.PathEscape(c.ID), nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintln(w.stdout, "the key is revoked")
+	return nil
 }
 
 // modelsCmd lists models.
@@ -283,20 +306,23 @@ func (c *explainCmd) Run(w *world) error {
 
 func explain(w *world, a *admin.Answer) {
 	t := tabwriter.NewWriter(w.stdout, 0, 4, 2, ' ', 0)
-	line := func(name string, parts ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, strings.TrimSuffix(fmt.Sprintln(parts...), "\n"))
+	line := func(name string, parts ...string) {
+		parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+		fmt.Fprintf(t, "%s\t%s\n", name, strings.Join(parts, " "))
 	}
 	line("verdict", a.Verdict)
 	line("plan", a.Plan)
 	if a.Route != "" {
-		line("route", a.Route, "(rule", a.Rule+", listener", a.Listener+")")
+		line("route", a.Route, "(rule "+a.Rule+", listener "+a.Listener+")")
 	}
 	for _, l := range a.Listens {
 		line("listens", l)
 	}
 	if p := a.Policy; p != nil {
-		line("auth policy", p.Auth, p.Authentication)
-		line("caller", p.Subject, "user", p.User, "tier", p.Tier)
+		if p.Auth != "" {
+			line("auth policy", p.Auth, "with", strings.Join(p.Authentication, ", "))
+		}
+		line("caller", known("subject", p.Subject), known("user", p.User), known("tier", p.Tier))
 	}
 	for _, l := range a.Lost {
 		line("lost", l)
@@ -306,13 +332,21 @@ func explain(w *world, a *admin.Answer) {
 			line("limit", l.Name, "of", l.Source, "does not apply")
 			continue
 		}
-		line("limit", l.Name, "of", l.Source+":", l.Left, "of", l.Max, l.Unit, "left per", l.Window+", resets in", l.Reset)
+		line("limit", l.Name, "of", l.Source+":", fmt.Sprint(l.Left), "of", fmt.Sprint(l.Max), l.Unit, "left per", l.Window+", resets in", l.Reset)
 	}
 	for _, b := range a.Targets {
-		line("backend", b.Object, b.Address, "weight", b.Weight, b.Fault)
-		line("  sends", "Host", b.Host, "path", b.Path)
+		line("backend", b.Object, strings.Join(b.Address, ", "), "weight "+fmt.Sprint(b.Weight), b.Fault)
+		line("  sends", "Host "+b.Host, "path "+b.Path)
 		line("  TLS", b.TLS)
 		line("  credential", b.Credential)
 	}
 	t.Flush()
+}
+
+// known is a value with its name, or nothing when there is none.
+func known(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return name + " " + value
 }

@@ -14,17 +14,21 @@ import (
 	simprovider "github.com/egret-gateway/egret/sim/provider"
 )
 
-// simCmd runs the simulator.
+// simCmd runs the simulator. Its flags are the simulator's own, so that they
+// do not pass through the parser of egret's.
 type simCmd struct {
 	Args []string `arg:"" optional:"" passthrough:"" help:"Flags of the simulator; --help lists them. --provider first: the provider simulator."`
 }
 
-// Help is the long help of the command.
-func (*simCmd) Help() string {
-	return `Example:
+// simExamples open the help of both simulators.
+const simExamples = `Usage: egret sim [flags]              a model server (llm-d-inference-sim)
+       egret sim --provider [flags]   a provider that asks for an API key
+
+Example:
   egret sim --port 8000 --model gpt-4-external --mode random --seed 1
-  egret sim --provider --port 8001 --api-key sk-demo --model gpt-4`
-}
+  egret sim --provider --port 8001 --api-key sk-demo --model gpt-4
+
+`
 
 // Run serves until a signal.
 func (c *simCmd) Run(w *world) error {
@@ -32,7 +36,7 @@ func (c *simCmd) Run(w *world) error {
 		return c.provider(w, c.Args[1:])
 	}
 	if slices.Contains(c.Args, "--help") || slices.Contains(c.Args, "-h") {
-		fmt.Fprint(w.stdout, sim.Help())
+		fmt.Fprint(w.stdout, simExamples+sim.Help())
 		return nil
 	}
 	config, err := sim.Parse(c.Args)
@@ -48,7 +52,7 @@ func (c *simCmd) Run(w *world) error {
 
 func (c *simCmd) provider(w *world, args []string) error {
 	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
-		fmt.Fprint(w.stdout, simprovider.Help())
+		fmt.Fprint(w.stdout, simExamples+simprovider.Help())
 		return nil
 	}
 	config, err := simprovider.Parse(args)
@@ -67,6 +71,12 @@ type usersCmd struct {
 	Add usersAddCmd `cmd:"" help:"Add a user, or give one a new token, and print the token once."`
 }
 
+// Help is the long help of the command.
+func (*usersCmd) Help() string {
+	return `Example:
+  egret users add alice -g premium-group -f data/users.yaml`
+}
+
 type usersAddCmd struct {
 	Name  string   `arg:"" help:"User name."`
 	Group []string `short:"g" help:"Group of the user. May be repeated."`
@@ -75,7 +85,7 @@ type usersAddCmd struct {
 
 // Help is the long help of the command.
 func (*usersAddCmd) Help() string {
-	return `Only the SHA-256 of the token is kept. A running Egret takes the change in at once.
+	return `Only the SHA-256 of the token is kept. A running Egret takes the change in within two seconds.
 
 Example:
   egret users add alice -g premium-group -f data/users.yaml`
