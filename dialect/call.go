@@ -3,13 +3,14 @@ package dialect
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
 
 // Call is what a request body says about itself: the few fields that decide something.
 type Call struct {
-	Dialect    Dialect // None when the object holds none of model, messages, prompt and input: the path only looked like an AI call
+	Dialect    Dialect // None when the object holds none of model, messages, prompt and input and does not stream: the path only looked like an AI call
 	Model      string  // as the client spells it; "" when absent
 	Stream     bool
 	WantsUsage bool  // the client itself set stream_options.include_usage
@@ -116,7 +117,7 @@ func (r *reading) member() error {
 		return err
 	}
 	if name < 0 {
-		r.other(r.text())
+		r.other()
 		return nil
 	}
 	field := decisive[name]
@@ -131,6 +132,7 @@ func (r *reading) member() error {
 		return r.model(t)
 	case atStream:
 		r.call.Stream, err = r.flag(field, t)
+		r.isCall = r.isCall || r.call.Stream // only calls stream
 		return err
 	case atStreamOptions:
 		return r.streamOptions(t)
@@ -163,12 +165,20 @@ func (r *reading) name(names []string) (int, error) {
 	return -1, nil
 }
 
-// other passes over a member that decides nothing, and measures it when it is part of the prompt.
-func (r *reading) other(name []byte) {
-	switch string(name) {
-	case "messages", "prompt", "input":
+// other passes over a member that decides nothing, and measures it when it is part of the prompt. What makes the body a call is
+// known in any spelling that some server reads: one that takes calls without a model must not be told a call from us.
+func (r *reading) other() {
+	var room [64]byte
+	name := r.text()
+	if r.escapes > 0 {
+		name, _ = unquote(room[:0], name) // name has seen to it that this works
+	}
+	if anyFold(name, "messages", "prompt", "input") {
 		r.isCall = true
 		r.call.InputBytes += textSize(&r.scanner, r.next(), tokenBytes)
+		return
+	}
+	switch string(name) {
 	case "system", "instructions":
 		r.call.InputBytes += textSize(&r.scanner, r.next(), 0)
 	case "tools", "functions": // the model reads names and schema as they stand
@@ -179,6 +189,10 @@ func (r *reading) other(name []byte) {
 	default:
 		r.skip(r.next())
 	}
+}
+
+func anyFold(name []byte, of ...string) bool {
+	return slices.ContainsFunc(of, func(s string) bool { return bytes.EqualFold(name, []byte(s)) })
 }
 
 func (r *reading) model(t token) error {

@@ -21,6 +21,7 @@ func TestOfPath(t *testing.T) {
 	f("/external/openai/v1/chat/completions", OpenAIChat)
 	f("/openai/deployments/gpt/chat/completions", OpenAIChat)
 	f("/v1/Chat/Completions//", OpenAIChat)
+	f("//v1///chat//completions", OpenAIChat)
 	f("/v1/completions", OpenAICompletions)
 	f("/llm/team/model/v1/completions", OpenAICompletions)
 	f("/openai/responses", OpenAIResponses)
@@ -62,6 +63,11 @@ func TestRead(t *testing.T) {
 	f(OpenAIChat, `{"model":"m","x":{"model":"n","stream":5},"y":[{"model":1}]}`, Call{Dialect: OpenAIChat, Model: "m"})
 	f(AnthropicMessages, `{"to":"bob","body":"a chat program has messages too"}`, Call{})
 	f(None, `not even JSON`, Call{})
+	// A server that needs no model takes these for calls.
+	f(OpenAIChat, `{"mess\u0061ges":[{"content":"12345"}]}`, Call{Dialect: OpenAIChat, InputBytes: 5})
+	f(OpenAIChat, `{"Messages":[{"content":"12345"}]}`, Call{Dialect: OpenAIChat, InputBytes: 5})
+	f(OpenAIResponses, `{"conversation":"c","stream":true}`, Call{Dialect: OpenAIResponses, Stream: true})
+	f(OpenAIResponses, `{"conversation":"c","stream":false}`, Call{})
 }
 
 func TestReadRefuses(t *testing.T) {

@@ -15,11 +15,14 @@ const (
 )
 
 // OfPath returns the dialect that a decoded path, without its query, ends in, whatever stands before:
-// "/external/openai/v1/chat/completions" is OpenAIChat. Letter case and trailing slashes make no difference, because
+// "/external/openai/v1/chat/completions" is OpenAIChat. Letter case, trailing and double slashes make no difference, because
 // some servers ignore them and a call must not escape accounting that way. The messages of an OpenAI thread
 // ("/v1/threads/{id}/messages") are not Anthropic messages. The method is the caller's matter.
 func OfPath(path string) Dialect {
 	path = strings.TrimRight(path, "/")
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
 	switch {
 	case endsIn(path, "/chat/completions"):
 		return OpenAIChat

@@ -37,6 +37,7 @@ type Reply struct {
 	exact  bool
 	model  string
 	text   int64 // bytes of answer text, for estimates
+	told   int64 // of them what had passed when the provider last gave its numbers
 	done   bool
 	ended  bool // the last bytes have been seen
 	open   bool // the client has the beginning of an event without its end
@@ -156,18 +157,36 @@ func (r *Reply) count(v *sight) {
 		r.counts = v.counts
 	}
 	if u, ok := r.counts.usage(r.dialect); ok {
-		r.usage, r.exact = u, true
+		r.usage, r.exact, r.told = u, true, r.text
 	}
 }
 
 // Usage returns the provider's own numbers, as far as they have passed; the last ones win. False means that there were none, or
-// none that can be believed: fractions, negative ones and more than 2^40 tokens.
-func (r *Reply) Usage() (Usage, bool) { return r.usage, r.exact }
+// none that can be believed: fractions, negative ones and more than 2^40 tokens. Those of a stream that broke off when more
+// text had followed do not count either: who leaves early must not pay for the first event alone.
+func (r *Reply) Usage() (Usage, bool) {
+	if r.early() {
+		return Usage{}, false
+	}
+	return r.usage, r.exact
+}
+
+// early reports whether the numbers that the provider gave are older than the text.
+func (r *Reply) early() bool {
+	return r.exact && r.mode == events && !r.done && r.dialect != None && r.text > r.told
+}
 
 // Estimate returns what the call has probably cost so far, when the provider did not say: a token for every four bytes of text
 // in the request and in what has passed of the answer, each rounded up, and one at least (acceptance maas 100 as
 // overridden). It works for streams that were cut. Bytes that could not be read count as text.
 func (r *Reply) Estimate(c Call) Usage {
+	if r.early() { // the numbers, and what followed them
+		u, more := r.usage, tokens(r.text-r.told)
+		u.Exact = false
+		u.Output += more
+		u.Total += more
+		return u
+	}
 	u := Usage{Input: tokens(int64(c.InputBytes)), Output: tokens(r.text)}
 	if r.dialect == AnthropicMessages && r.counts.input != absent { // message_start told
 		seen := r.counts

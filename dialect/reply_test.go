@@ -299,3 +299,27 @@ func TestAllocations(t *testing.T) {
 		f(fmt.Sprint("usage, removing ", strip), strip, delta+extra+delta)
 	}
 }
+
+// TestLeavingAfterTheFirstNumbers: some providers give numbers with the first
+// event, and again at the end. A client that leaves in between has had more
+// than the first ones say.
+func TestLeavingAfterTheFirstNumbers(t *testing.T) {
+	first := `data: {"choices":[{"delta":{"content":"ab"}}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}` + "\n\n"
+	f := func(name, body string, exact bool, want int64) {
+		t.Helper()
+		r := NewReply(OpenAIChat, sse, false)
+		pass(r, []byte(body))
+		u, ok := r.Usage()
+		if !ok {
+			u = r.Estimate(Call{InputBytes: 12})
+		}
+		if ok != exact || u.Exact != exact || u.Total != want {
+			t.Errorf("%s: %+v, exact %v; want %d, exact %v", name, u, ok, want, exact)
+		}
+	}
+	f("numbers with the last text", first, true, 4)
+	f("text behind the numbers", first+delta+delta, false, 4+4)
+	f("the end", first+delta+delta+doneLine, true, 4)
+	f("numbers at the end", first+delta+extra+doneLine, true, 8)
+	f("numbers at the end, and nobody waits for the very end", first+delta+extra, true, 8)
+}
