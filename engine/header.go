@@ -85,8 +85,11 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	if h == nil {
 		h = http.Header{}
 	}
-	socket := wantsSocket(h)
+	socket, trailers := wantsSocket(h), lists(h["Te"], "trailers")
 	dropHopByHop(h)
+	if trailers {
+		h.Set("Te", "trailers") // said anew on this hop; gRPC servers insist on it
+	}
 	if socket {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", "websocket")
@@ -146,9 +149,14 @@ func wantsSocket(h http.Header) bool {
 	if len(h["Upgrade"]) != 1 || !strings.EqualFold(h["Upgrade"][0], "websocket") {
 		return false
 	}
-	for _, v := range h["Connection"] {
+	return lists(h["Connection"], "upgrade")
+}
+
+// lists reports whether a list of tokens has one, whatever its case.
+func lists(values []string, token string) bool {
+	for _, v := range values {
 		for tok := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(textproto.TrimString(tok), "upgrade") {
+			if strings.EqualFold(textproto.TrimString(tok), token) {
 				return true
 			}
 		}

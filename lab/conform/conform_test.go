@@ -24,38 +24,54 @@ var bodies = []struct {
 	{"processor", newProcessor},
 }
 
+// stage is what all scenarios of a test share, because it is dear to make: the
+// reader of manifests with its definitions, and the realm.
+type stage struct {
+	manifests string
+	from      *file.Source
+	realm     *realm
+}
+
+func newStage(t *testing.T) *stage {
+	manifests := filepath.Join(t.TempDir(), "manifests.yaml")
+	people, err := local.Open(t.Context(), local.Options{State: nothing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &stage{manifests, file.New(file.Options{Paths: []string{manifests}}), &realm{Realm: people}}
+}
+
+// compile makes the plan of a scenario's manifests.
+func (g *stage) compile(t *testing.T, s *Scenario) *plan.Plan {
+	if err := os.WriteFile(g.manifests, s.Manifests, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, problems := g.from.Load(t.Context())
+	if len(problems) > 0 {
+		t.Fatalf("%s: %v", s.Title, problems.Err())
+	}
+	g.realm.Load(&snapshot)
+	p, conditions := compile.Compile(snapshot, compile.Options{Alone: true})
+	for _, c := range conditions {
+		if c.Bad() {
+			t.Logf("%s %s %s: %s", c.Key(), c.Type, c.Reason, c.Message)
+		}
+	}
+	return p
+}
+
 func TestScenarios(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("testdata: %d files, error %v", len(paths), err)
 	}
-	manifests := filepath.Join(t.TempDir(), "manifests.yaml")
-	from := file.New(file.Options{Paths: []string{manifests}})
-	people, err := local.Open(t.Context(), local.Options{State: nothing{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	who := &realm{Realm: people}
+	stage := newStage(t)
 	for _, path := range paths {
 		s, err := Read(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(manifests, s.Manifests, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		snapshot, problems := from.Load(t.Context())
-		if len(problems) > 0 {
-			t.Fatalf("%s: %v", path, problems.Err())
-		}
-		people.Load(&snapshot)
-		p, conditions := compile.Compile(snapshot, compile.Options{Alone: true})
-		for _, c := range conditions {
-			if c.Bad() && testing.Verbose() {
-				t.Logf("%s: %s %s %s: %s", path, c.Key(), c.Type, c.Reason, c.Message)
-			}
-		}
-		t.Run(s.Title, func(t *testing.T) { run(t, s, p, who) })
+		t.Run(s.Title, func(t *testing.T) { run(t, s, stage.compile(t, s), stage.realm) })
 	}
 }
 
