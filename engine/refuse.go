@@ -68,7 +68,7 @@ func checkHead(h *Head, path string) *Refusal {
 	for _, v := range h.Header {
 		fields += len(v)
 	}
-	if fields > MaxHeaders {
+	if fields > MaxHeaders && !h.Inner { // the hop before has counted, and added its own
 		return plain(http.StatusRequestHeaderFieldsTooLarge, "too_many_headers",
 			"the request has "+strconv.Itoa(fields)+" header fields; at most "+strconv.Itoa(MaxHeaders)+" are taken")
 	}

@@ -23,12 +23,12 @@ type Head struct {
 	Entry string
 
 	Method   string
-	Scheme   string // http or https
-	Host     string // Host or :authority, port included if sent
-	Path     string // with query
-	Protocol string // "HTTP/1.1", "HTTP/2"
-	Header   http.Header
-	Length   int64 // of the body; 0 none, -1 unknown
+	Scheme   string      // http or https
+	Host     string      // Host or :authority, port included if sent
+	Path     string      // with query
+	Protocol string      // "HTTP/1.1", "HTTP/2"
+	Header   http.Header // canonical names, as net/http has them
+	Length   int64       // of the body; 0 none, -1 unknown
 	Remote   netip.AddrPort
 	Inner    bool // arrived from one of our own gateways in this process
 }
