@@ -5,11 +5,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/plan"
 )
 
 // readBody reads the whole body within its bounds of size and time.
@@ -88,7 +88,7 @@ func (e *exchange) startUpload(limit time.Duration) *upload {
 func trailerNames(announced http.Header) http.Header {
 	var out http.Header
 	for name := range announced {
-		if strings.HasPrefix(name, "X-Maas-") {
+		if plan.Trusted(name) {
 			continue
 		}
 		if out == nil {
