@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,10 @@ func (x *Exchange) meter(ctx context.Context) Step {
 	buckets, owners := x.buckets(p)
 	if len(buckets) == 0 {
 		return Forward
+	}
+	if wantsSocket(x.header) && slices.ContainsFunc(owners, func(c claim) bool { return c.tokens }) {
+		// Some models are spoken to this way, past anything that could count.
+		return x.refuse(x.shape(http.StatusForbidden, "unmetered", "tokens of a WebSocket cannot be counted, and this route limits tokens"))
 	}
 	v, err := x.engine.deps.Limiter.Reserve(ctx, buckets)
 	if err != nil {
