@@ -118,7 +118,7 @@ func (out *Status) table(w http.ResponseWriter) {
 	}
 }
 
-func (s *Server) plan(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Engine.Plan()) }
+func (s *Server) plan(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Engine.Plan().Shown()) }
 
 // Usage is the answer of /usage.
 type Usage struct {

@@ -125,7 +125,7 @@ func (c *planCmd) Run(w *world) error {
 	if c.Hash {
 		fmt.Fprintln(w.stdout, p.Hash())
 	} else {
-		b, err := json.MarshalIndent(p, "", "  ")
+		b, err := json.MarshalIndent(p.Shown(), "", "  ")
 		if err != nil {
 			return err
 		}
