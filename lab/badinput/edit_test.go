@@ -2,6 +2,7 @@ package badinput
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -58,12 +59,24 @@ var edits = []edit{
 	{input: "wrong type", text: other + "  - {name: http, protocol: HTTP, port: '80'}\n", says: "must be an integer, not a string"},
 	{input: "duplicate object", text: gateway, says: "is declared twice, first at"},
 	{input: "missing Secret", text: secure, object: "Gateway lab/other", verdict: "ResolvedRefs=False InvalidCertificateRef", says: "Secret lab/certificate not found; create it"},
+	{input: "missing Secret with a backend's CA", text: route + "  - matches: [{path: {value: /broken}}]\n" + strings.Replace(toEcho, "name: echo, port: 80", "name: broken, port: 443", 1) + `---
+apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0
+kind: XBackendDestination
+metadata: {name: broken, namespace: lab}
+spec:
+  destination:
+    type: Fqdn
+    fqdn: {hostname: broken.upstream.example}
+    ports: [{number: 443, protocol: HTTP, tls: {mode: Simple, caBundleRef: [{group: "", kind: Secret, name: ca}]}}]
+`, object: "XBackendDestination lab/broken", verdict: "Available=False InvalidCACertificateRef", says: "Secret lab/ca not found; create it", path: "/broken", answer: "500"},
 	{input: "unreadable certificate", text: secure + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: certificate, namespace: lab}\nstringData: {tls.crt: x, tls.key: x}\n",
 		object: "Gateway lab/other", verdict: "ResolvedRefs=False InvalidCertificateRef", says: "Secret lab/certificate holds no usable key pair"},
 	{input: "listener conflict", text: secure + "  - {name: http, port: 8443, protocol: HTTP}\n", object: "Gateway lab/other", verdict: "Conflicted=True ProtocolConflict",
 		says: "speaks another protocol on port 8443; neither serves until one is changed"},
 	{input: "dangling reference to a backend", text: route + "  - matches: [{path: {value: /broken}}]\n" + strings.Replace(toEcho, "name: echo", "name: gone", 1),
-		object: "HTTPRoute lab/broken", verdict: "ResolvedRefs=False BackendNotFound", says: "gone", path: "/broken", answer: "500"},
+		object: "HTTPRoute lab/broken", verdict: "ResolvedRefs=False BackendNotFound", says: "lab/gone not found", path: "/broken", answer: "500"},
+	{input: "reference to a backend in another namespace, not granted", text: route + "  - matches: [{path: {value: /broken}}]\n" + strings.Replace(toEcho, "name: echo", "namespace: far, name: echo", 1),
+		object: "HTTPRoute lab/broken", verdict: "ResolvedRefs=False RefNotPermitted", says: "is in another namespace, and no ReferenceGrant there lets HTTPRoute in lab use it", path: "/broken", answer: "500"},
 	{input: "invalid regular expression", text: route + "  - matches: [{path: {type: RegularExpression, value: '/broken('}}]\n" + toEcho,
 		object: "HTTPRoute lab/broken", verdict: "Accepted=False UnsupportedValue", says: "is not valid RE2: error parsing regexp: missing closing )", path: "/broken", answer: "404"},
 	{input: "invalid CEL", text: route + "  - matches: [{path: {value: /broken}}]\n" + toEcho + `---
@@ -81,6 +94,7 @@ spec:
 // TestEdits puts each bad file beside good ones that are being served, and
 // takes it away again.
 func TestEdits(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "edge.yaml", gateway+backends())
 	w := start(t, dir, func(o *standalone.Options) {
@@ -89,11 +103,13 @@ func TestEdits(t *testing.T) {
 	good := w.status(t, "the good plan", func(*admin.Status) bool { return true }).Plan
 	for i, row := range edits {
 		t.Run(row.input, func(t *testing.T) {
+			defer func() {
+				if err := os.Remove(filepath.Join(dir, "edit.yaml")); err != nil {
+					t.Fatal(err)
+				}
+				w.status(t, "the good plan again", func(s *admin.Status) bool { return s.Plan == good && s.Refused == nil })
+			}()
 			row.check(t, w, i)
-			if err := os.Remove(filepath.Join(dir, "edit.yaml")); err != nil {
-				t.Fatal(err)
-			}
-			w.status(t, "the good plan again", func(s *admin.Status) bool { return s.Plan == good && s.Refused == nil })
 		})
 	}
 }
@@ -152,16 +168,20 @@ func (w *world) status(t *testing.T, what string, ok func(*admin.Status) bool) *
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	last := &admin.Status{}
 	for {
 		var s admin.Status
 		err := w.page(ctx, "/status", &s)
-		if err == nil && ok(&s) {
-			return &s
+		if err == nil {
+			if last = &s; ok(last) {
+				return last
+			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("/status has not told of %q within %s (%v): refused %+v\n%+v", what, atOnce, err, s.Refused, s.Conditions)
+			text, _ := json.MarshalIndent(last, "", " ")
+			t.Fatalf("/status has not told of %q within %s (%v):\n%s", what, atOnce, err, text)
 		}
 	}
 }

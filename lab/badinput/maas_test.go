@@ -2,7 +2,6 @@ package badinput
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +31,7 @@ var datas = []data{
 
 // TestMaaS breaks what the MaaS API reads while it serves.
 func TestMaaS(t *testing.T) {
+	t.Parallel()
 	dir, home := child.Manifests(t), t.TempDir()
 	user := newSigner(t).own(home)
 	w := start(t, dir, func(o *standalone.Options) {
@@ -108,6 +108,7 @@ var launches = []launch{
 
 // TestLaunches starts what cannot serve: it says why and ends.
 func TestLaunches(t *testing.T) {
+	t.Parallel()
 	for _, row := range launches {
 		t.Run(row.input, func(t *testing.T) {
 			dir := t.TempDir()
@@ -118,7 +119,7 @@ func TestLaunches(t *testing.T) {
 			}
 			p := child.Start(t, "", args...)
 			if exit := p.Wait(t); exit != row.exit || !strings.Contains(p.Stderr.String(), row.says) {
-				t.Error(fmt.Sprintf("exit %d: %s", exit, p.Stderr.String()))
+				t.Errorf("exit %d: %s", exit, p.Stderr.String())
 			}
 		})
 	}

@@ -47,7 +47,7 @@ func page() []byte {
 	fmt.Fprintf(&b, `# Bad input
 
 What is answered when something is wrong. Every row is run against the whole system by a test in lab/badinput, and this page is
-made from the same rows: go test ./lab/badinput -run Page -update. What stands in quotes is a part of what is said. Where
+made from the same rows: go test ./lab/badinput -run Page -update. Texts are parts of what is said. Where
 nothing else is written it is said within %s, on a slow machine too; the two rows on slow clients wait for the limits themselves.
 What the data plane alone does after minutes and hours is on [another page](bad-input-plane.md).
 
@@ -58,24 +58,24 @@ AI calls are refused in the caller's dialect. The caller is told what is wrong w
 `, atOnce)
 	table(&b, "input", "answer", "body", "access log", "within")
 	for _, r := range slices.Concat(requests, []request{impostor}) {
-		log := strings.TrimSpace(literal(r.code) + " " + quote(r.reason))
+		log := strings.TrimSpace(literal(r.code) + " " + literal(r.reason))
 		if r.unseen {
 			log = "no line: there was no whole request"
 		}
-		line(&b, r.input, r.answer, quote(r.body), log, r.within.String())
+		line(&b, r.input, r.answer, literal(r.body), log, r.within.String())
 	}
 	fmt.Fprintf(&b, `
 ## Tokens
 
 For a MaaS token (kubernetesTokenReview) and for a jwt rule. Clocks may be %s apart: a token counts until that long after its
-exp, and from that long before its nbf and iat. The caller is told %s and no more; the reason is in the access log,
-under the code %s or, where an authorization rule refuses, %s. A jwt rule has no audiences: a policy compares aud in an
-authorization rule.
+exp, and from that long before its nbf and iat. A 401 tells the caller %s and a 403 %s, in the header X-Ext-Auth-Reason, and nothing
+else; the reason is in the access log, under the code %s or %s. No log holds a token. A jwt rule has no
+audiences: a policy compares aud in an authorization rule.
 
-`, ident.Leeway, quote("not authenticated"), literal("unauthenticated"), literal("unauthorized"))
+`, ident.Leeway, literal(notAuthenticated), literal(notAuthorized), literal("unauthenticated"), literal("unauthorized"))
 	table(&b, "token", "kubernetesTokenReview", "access log", "jwt", "access log")
 	for _, f := range forgeries {
-		line(&b, f.input, f.review, quote(f.reviewReason), f.jwt, quote(f.jwtReason))
+		line(&b, f.input, f.review, literal(f.reviewReason), f.jwt, literal(f.jwtReason))
 	}
 	fmt.Fprint(&b, `
 ## Edits of the manifests
@@ -98,7 +98,7 @@ is wrong. egret check exits with 1, except for what only a running system can kn
 		if e.unchecked {
 			exit = "exit 0"
 		}
-		line(&b, e.input, becomes, quote(e.says), answer, exit)
+		line(&b, e.input, becomes, literal(e.says), answer, exit)
 	}
 	fmt.Fprint(&b, `
 ## ConfigMaps of the MaaS API
@@ -106,7 +106,7 @@ is wrong. egret check exits with 1, except for what only a running system can kn
 `)
 	table(&b, "edit", "log", "then", "answer", "body")
 	for _, d := range datas {
-		line(&b, d.input, quote(d.says), map[string]string{"models": "GET /v1/models", "mint": "POST /maas-api/v1/tokens"}[d.call], d.answer, quote(d.body))
+		line(&b, d.input, literal(d.says), map[string]string{"models": "GET /v1/models", "mint": "POST /maas-api/v1/tokens"}[d.call], d.answer, literal(d.body))
 	}
 	fmt.Fprint(&b, `
 ## Starts
@@ -114,7 +114,7 @@ is wrong. egret check exits with 1, except for what only a running system can kn
 `)
 	table(&b, "input", "exit", "standard error")
 	for _, l := range launches {
-		line(&b, l.input, fmt.Sprint(l.exit), quote(l.says))
+		line(&b, l.input, fmt.Sprint(l.exit), literal(l.says))
 	}
 	return b.Bytes()
 }
@@ -131,17 +131,10 @@ func line(b *bytes.Buffer, cells ...string) {
 	b.WriteString("|\n")
 }
 
-// literal and quote set text as code; quote marks it as a part of more.
+// literal sets text as code.
 func literal(s string) string {
 	if s == "" {
 		return ""
 	}
 	return "`" + s + "`"
-}
-
-func quote(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "“" + literal(s) + "”"
 }

@@ -49,27 +49,27 @@ func after(claim string, seconds int64) func(int64, map[string]any) {
 var forgeries = []forgery{
 	{input: "none wrong", review: "200", jwt: "200"},
 	{input: "expired 3 s ago, within the leeway", claims: after("exp", -3), review: "200", jwt: "200"},
-	{input: "expired 11 s ago", claims: after("exp", -11), review: "401", reviewReason: "the token has expired", jwt: "401", jwtReason: "expired"},
+	{input: "expired 11 s ago", claims: after("exp", -11), review: "401", reviewReason: "the token has expired", jwt: "401", jwtReason: "credential rejected: expired"},
 	{input: "valid from 5 s from now on, within the leeway", claims: after("nbf", 5), review: "200", jwt: "200"},
-	{input: "valid from 60 s from now on", claims: after("nbf", 60), review: "401", reviewReason: "not valid yet", jwt: "401", jwtReason: "not valid yet (nbf)"},
+	{input: "valid from 60 s from now on", claims: after("nbf", 60), review: "401", reviewReason: "the token is not valid yet", jwt: "401", jwtReason: "not valid yet (nbf)"},
 	{input: "for another audience", claims: func(_ int64, c map[string]any) { c["aud"] = []string{"other"} },
-		review: "401", reviewReason: "the token is for", jwt: "403", jwtReason: "audience"},
+		review: "401", reviewReason: "not for", jwt: "403", jwtReason: "audience: a pattern does not match"},
 	{input: "by another issuer", claims: func(_ int64, c map[string]any) { c["iss"] = "https://other.example" },
-		review: "401", reviewReason: "issuer", jwt: "401", jwtReason: "issued by another issuer"},
+		review: "401", reviewReason: "the token's issuer is", jwt: "401", jwtReason: "issued by another issuer"},
 	{input: "algorithm HS256, keyed with the public key", sign: func(s *signer, p []byte) string { return s.sign(p, jose.HS256, s.public(), s.kid) },
-		review: "401", reviewReason: "neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "the algorithm is not one of"},
+		review: "401", reviewReason: "the token is neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "the algorithm is not one of"},
 	{input: "algorithm RS512", sign: func(s *signer, p []byte) string { return s.sign(p, jose.RS512, s.key, s.kid) },
-		review: "401", reviewReason: "neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "no key of the issuer fits"},
-	{input: "`alg: none`", sign: unsigned, review: "401", reviewReason: "neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "the algorithm is not one of"},
+		review: "401", reviewReason: "the token is neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "no key of the issuer fits its kid and algorithm"},
+	{input: "`alg: none`", sign: unsigned, review: "401", reviewReason: "the token is neither a user's nor a JWT signed with RS256", jwt: "401", jwtReason: "the algorithm is not one of"},
 	{input: "unknown `kid`", sign: func(s *signer, p []byte) string { return s.sign(p, jose.RS256, s.key, "unknown") },
-		review: "401", reviewReason: "signed with a key that is not ours", jwt: "401", jwtReason: "no key of the issuer fits"},
+		review: "401", reviewReason: "the token was signed with a key that is not ours", jwt: "401", jwtReason: "no key of the issuer fits its kid and algorithm"},
 	{input: "signed by another key under the right `kid`", sign: func(s *signer, p []byte) string { return s.sign(p, jose.RS256, s.other, s.kid) },
-		review: "401", reviewReason: "signature", jwt: "401", jwtReason: "the signature does not verify"},
+		review: "401", reviewReason: "the token's signature or claims are wrong", jwt: "401", jwtReason: "the signature does not verify"},
 	{input: "claims changed after signing", sign: func(s *signer, p []byte) string {
 		parts := strings.Split(s.sign(p, jose.RS256, s.key, s.kid), ".")
 		return parts[0] + "." + base64.RawURLEncoding.EncodeToString(append(p[:len(p)-1], `,"admin":true}`...)) + "." + parts[2]
-	}, review: "401", reviewReason: "signature", jwt: "401", jwtReason: "the signature does not verify"},
-	{input: "not a token", sign: func(*signer, []byte) string { return "sesame" }, review: "401", reviewReason: "neither a user's nor a JWT", jwt: "401", jwtReason: "not a signed token"},
+	}, review: "401", reviewReason: "the token's signature or claims are wrong", jwt: "401", jwtReason: "the signature does not verify"},
+	{input: "not a token", sign: func(*signer, []byte) string { return "sesame" }, review: "401", reviewReason: "the token is neither a user's nor a JWT", jwt: "401", jwtReason: "not a signed token in compact form"},
 }
 
 // signer is an issuer whose key the test holds.
@@ -179,6 +179,7 @@ const maasGateway = "openshift-ingress/maas-default-gateway"
 // TestTokens runs every row against a jwt rule, and against the MaaS gateway
 // of the published manifests with a token that the MaaS API made.
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	s := newSigner(t)
 	issuer := s.serveKeys(t)
 	manifestsDir, data := t.TempDir(), t.TempDir()
@@ -209,15 +210,25 @@ func TestTokens(t *testing.T) {
 			r.check(t, w, w.address[maasGateway], fmt.Sprintf("review-%d", i))
 		})
 	}
+	// Each of the tokens began so; no log holds a part of one.
+	if log := w.log.since(0) + w.access.since(0); strings.Contains(log, "eyJ") {
+		t.Errorf("a token is in a log: %s", grep(log, "eyJ"))
+	}
 }
+
+// What callers are told, whatever the reason.
+const (
+	notAuthenticated = "not authenticated"
+	notAuthorized    = "Unauthorized"
+)
 
 func (row *forgery) request(send, answer, reason string) request {
 	r := request{send: send, answer: answer, reason: reason, within: atOnce}
 	switch answer {
 	case "401":
-		r.code = "unauthenticated"
+		r.code, r.told = "unauthenticated", notAuthenticated
 	case "403":
-		r.code = "unauthorized"
+		r.code, r.told = "unauthorized", notAuthorized
 	}
 	return r
 }
