@@ -40,7 +40,7 @@ var requests = []request{
 	{input: "headers of 300 KiB", send: get("/echo", "X-A: "+strings.Repeat("b", 300<<10)), answer: "431", unseen: true, within: atOnce},
 	{input: "a client that sends its head a byte at a time", send: "GET /echo HTTP/1.1\r\nX-A: ", more: dribble, answer: "none, closed", unseen: true, within: 15 * time.Second},
 	{input: "a client that sends its body a byte at a time", send: strings.Replace(post("/echo", ""), "Content-Length: 0", "Content-Length: 1000", 1), more: dribble, answer: "408", body: "the request body came too slowly", code: "slow_body", reason: "the request body came too slowly", within: 40 * time.Second},
-	{input: "client-sent `X-MaaS-*`, no policy", send: get("/echo", "X-MaaS-Username: root", "x-maas-group: system:masters", "X-MAAS-Tier: enterprise"), answer: "200", body: "{}", within: atOnce},
+	{input: "client-sent `X-MaaS-*`: the backend, which tells what it got of them, got none", send: get("/echo", "X-MaaS-Username: root", "x-maas-group: system:masters", "X-MAAS-Tier: enterprise"), answer: "200", body: "{}", within: atOnce},
 	{input: "the backend closes without an answer", send: post("/closing", model), answer: "502", body: "the model backend closed the connection without a valid answer", code: "no_answer", reason: "EOF", within: atOnce},
 	{input: "the backend closes within its answer", send: post("/short", model), answer: "502", body: "the model backend closed the connection without a valid answer", code: "no_answer", reason: "unexpected EOF", within: atOnce},
 	{input: "the backend sends garbage", send: post("/garbage", model), answer: "502", body: "the model backend closed the connection without a valid answer", code: "no_answer", reason: "malformed HTTP", within: atOnce},
