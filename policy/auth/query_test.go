@@ -7,7 +7,8 @@ import (
 )
 
 // TestQueryDecidesNothing: request.path carries the query, so that conditions
-// about how a path ends could be satisfied by whoever writes the query.
+// about how a path ends could be satisfied by whoever writes the query. Other
+// spellings of a path that servers take for the same are no better.
 func TestQueryDecidesNothing(t *testing.T) {
 	const (
 		private = `!request.path.endsWith("/health")`
@@ -45,6 +46,33 @@ func TestQueryDecidesNothing(t *testing.T) {
 	f("a check spares the path", checks, "/health", 200)
 	f("a check is not switched off by a query", checks, "/models?x=/health", 403)
 
+	admin := plan.Auth{When: []string{`request.path.startsWith("/admin")`}, Authentication: []plan.Authentication{review("tokens")}}
+	for _, path := range []string{"/admin/x", "/%61dmin/x", "//admin/x", "/admin%2Fx", "/admin;a=b/x", "/admin%3Fx"} {
+		f("a policy is not switched off by a spelling: "+path, admin, path, 401)
+	}
+	f("a path that is none of these", admin, "/x/admin", 200)
+	f("a broken escape", admin, "/%zzadmin", 200)
+
 	asked := plan.Auth{When: []string{`request.query != "x=/health"`}, Authentication: []plan.Authentication{review("tokens")}}
 	f("a condition about the query itself holds as it stands", asked, "/models?x=/health", 200)
+}
+
+// TestHostDecidesNothing: routes are matched by host names without case, port
+// and last dot, so that a condition about the host must not be put off by them.
+func TestHostDecidesNothing(t *testing.T) {
+	a := plan.Auth{When: []string{`request.host == "api.example.com"`}, Authentication: []plan.Authentication{review("tokens")}}
+	for host, want := range map[string]int{
+		"api.example.com": 401, "API.example.com": 401, "api.example.com.": 401, "api.example.com:1234": 401, "api.example.com.:80": 401,
+		"www.example.com": 200, "[::1]:80": 200,
+	} {
+		in := request("GET", "/")
+		in.Request.Host = host
+		got := 200
+		if r := newWorld(t).pipeline(&a).Check(t.Context(), in); r.Denied != nil {
+			got = r.Denied.Status
+		}
+		if got != want {
+			t.Errorf("Host %s: %d, want %d", host, got, want)
+		}
+	}
 }

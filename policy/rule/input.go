@@ -1,7 +1,9 @@
 package rule
 
 import (
+	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -48,7 +50,7 @@ type Request struct {
 	Size   int64 // of the body; -1 when unknown
 	Time   time.Time
 
-	bare bool // request.path is shown without the query
+	asked *string // request.query of a bare input, whose path has none
 }
 
 // memo keeps what is worked out once per request.
@@ -56,28 +58,56 @@ type memo struct {
 	request, response body
 }
 
-// Bare returns the input as it reads when request.path comes without the query
-// (request.query stays), nil when there is none. A condition about a path that
-// switches a check off is asked both ways: a client that puts "?/v1/models"
-// behind any path must not be the one who decides what it ends in.
+// Bare returns the input as a server may read it: request.path without its
+// query, decoded, without doubled slashes and parameters of segments;
+// request.host in lower case, without its port and a last dot. It is nil when
+// that changes nothing. request.query stays.
+//
+// A condition that switches a check off is asked both ways, because routes are
+// matched regardless of those spellings: a client that writes "?/v1/models"
+// behind a path, "%61" for "a" or a port behind a host must not decide whether
+// it is checked.
 func (in *Input) Bare() *Input {
-	if !strings.Contains(in.Request.Path, "?") {
+	path, host := barePath(in.Request.path()), bareHost(in.Request.Host)
+	if path == in.Request.Path && host == in.Request.Host {
 		return nil
 	}
 	out := &Input{
 		Request: in.Request, Source: in.Source, Identity: in.Identity, Metadata: in.Metadata, Authorization: in.Authorization,
 		Response: in.Response, RequestBody: in.RequestBody, ResponseBody: in.ResponseBody,
 	}
-	out.Request.bare = true
+	out.Request.Path, out.Request.Host = path, host
+	if query := in.Request.query(); query != "" {
+		out.Request.asked = &query
+	}
 	return out
 }
 
-// shown returns the path as request.path has it.
-func (r *Request) shown() string {
-	if r.bare {
-		return r.path()
+func barePath(path string) string {
+	if !strings.ContainsAny(path, "%;") && !strings.Contains(path, "//") {
+		return path
 	}
-	return r.Path
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	var b strings.Builder
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment, _, _ = strings.Cut(segment, ";"); segment != "" {
+			b.WriteByte('/')
+			b.WriteString(segment)
+		}
+	}
+	if strings.HasSuffix(path, "/") || b.Len() == 0 {
+		b.WriteByte('/')
+	}
+	return b.String()
+}
+
+func bareHost(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // path returns the path without its query.
@@ -88,6 +118,9 @@ func (r *Request) path() string {
 
 // query returns what follows the question mark.
 func (r *Request) query() string {
+	if r.asked != nil {
+		return *r.asked
+	}
 	_, q, _ := strings.Cut(r.Path, "?")
 	return q
 }

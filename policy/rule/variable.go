@@ -32,7 +32,7 @@ var variables = []variable{
 	{"request.id", cel.StringType, func(in *Input) any { return types.String(in.Request.ID) }},
 	{"request.time", cel.TimestampType, func(in *Input) any { return types.Timestamp{Time: in.Request.Time} }},
 	{"request.size", cel.IntType, func(in *Input) any { return types.Int(in.Request.Size) }},
-	{"request.path", cel.StringType, func(in *Input) any { return types.String(in.Request.shown()) }},
+	{"request.path", cel.StringType, func(in *Input) any { return types.String(in.Request.Path) }},
 	{"request.url_path", cel.StringType, func(in *Input) any { return types.String(in.Request.path()) }},
 	{"request.query", cel.StringType, func(in *Input) any { return types.String(in.Request.query()) }},
 	{"request.referer", cel.StringType, func(in *Input) any { return types.String(in.Request.header("referer")) }},
@@ -105,7 +105,7 @@ func (in *Input) tree(prefix string) map[string]any {
 func (in *Input) http() map[string]any {
 	r := &in.Request
 	return map[string]any{
-		"id": r.ID, "method": r.Method, "scheme": r.Scheme, "host": r.Host, "path": r.shown(),
+		"id": r.ID, "method": r.Method, "scheme": r.Scheme, "host": r.Host, "path": r.Path,
 		"protocol": r.Protocol, "size": r.Size, "query": r.query(), "headers": (*headers)(in),
 	}
 }
