@@ -38,7 +38,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 	b.plan = plan.Backend{
 		Name:           fmt.Sprintf("%s-synsvc-%s-%s", k.ns, k.name.name, targetPort(port)),
 		Object:         "Service " + k.name.String(),
-		KeepCredential: k.name.name == "maas-api" || svc.Annotations[annotationCredential] == "true",
+		KeepCredential: k.name.name == "maas-api" && svc.Spec.Type != corev1.ServiceTypeExternalName || svc.Annotations[annotationCredential] == "true",
 		Platform:       svc.Spec.Type != corev1.ServiceTypeExternalName,
 		AskUsage:       svc.Annotations[annotationUsage] != "false",
 	}
