@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -125,10 +126,15 @@ func (x *Exchange) applies(l *limit) bool {
 }
 
 // holds reports whether all predicates hold. One that cannot be evaluated does
-// not (Kuadrant).
+// not (Kuadrant), except when it asks for something in a body that cannot be
+// read: a backend may be less strict, or read another encoding.
 func (l *limit) holds(in *rule.Input) bool {
 	for _, w := range l.when {
-		if ok, err := w.True(in); err != nil || !ok {
+		ok, err := w.True(in)
+		if err != nil {
+			ok = w.NeedsRequestBody() && len(in.RequestBody) > 0 && !json.Valid(in.RequestBody)
+		}
+		if !ok {
 			return false
 		}
 	}
