@@ -91,9 +91,9 @@ func (x *Exchange) End(ctx context.Context, outcome Outcome, sent int64) *Record
 		return &x.Record
 	}
 	x.finished = true
-	x.settle(ctx)
 	r := &x.Record
 	r.Outcome, r.Sent = outcome, sent
+	x.settle(ctx)
 	if x.Refusal != nil {
 		r.Status, r.Code, r.Reason = x.Refusal.Status, x.Refusal.Code, x.Refusal.Reason
 		if outcome == Done {

@@ -164,6 +164,29 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// TestLeaveBeforeTheAnswer: the provider has been asked, so the question is
+// paid for, at least one token; a provider that does not answer is free.
+func TestLeaveBeforeTheAnswer(t *testing.T) {
+	f := func(name string, outcome Outcome, attempts int, want int64) {
+		t.Helper()
+		ctx := t.Context()
+		w := newWorld(t, onePlan(budget(100)))
+		x, _ := w.Begin(ctx, chat())
+		x.Body(ctx, []byte(chatBody))
+		for n := range attempts {
+			x.Attempt(n + 1)
+		}
+		x.End(ctx, outcome, 0)
+		if got := 100 - w.Explain(ctx, chat(), nil).Limits[0].Left; got != want || w.records[0].Usage.Exact {
+			t.Errorf("%s: %d tokens were charged, want %d; record %+v", name, got, want, w.records[0])
+		}
+	}
+	f("the client leaves", ClientGone, 1, 2) // Hello
+	f("the client leaves before anybody is asked", ClientGone, 0, 0)
+	f("the provider leaves", UpstreamGone, 1, 0)
+	f("the provider is too slow", TimedOut, 1, 0)
+}
+
 // TestParallel: two exchanges never share state. Of 200 at once against one
 // budget every one is charged its own cost, to the token.
 func TestParallel(t *testing.T) {

@@ -206,9 +206,13 @@ func (x *Exchange) settle(ctx context.Context) {
 }
 
 // usage is the provider's own count, else an estimate for a 2xx answer to an
-// AI call; everything else is free.
+// AI call; everything else is free. Who leaves before the answer has begun pays
+// for the question: the provider has been asked, and its work costs others.
 func (x *Exchange) usage() dialect.Usage {
 	if x.reply == nil {
+		if x.ai && x.Record.Status == 0 && x.Record.Attempts > 0 && x.Record.Outcome == ClientGone {
+			return dialect.NewReply(x.call.Dialect, "", false).Estimate(x.call)
+		}
 		return dialect.Usage{}
 	}
 	if u, ok := x.reply.Usage(); ok {
