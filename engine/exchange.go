@@ -217,7 +217,7 @@ func jsonType(h http.Header) bool {
 // prepare fills in what expressions see of the request.
 func (x *Exchange) prepare() {
 	x.input.Request = rule.Request{
-		ID: x.Record.ID, Method: x.head.Method, Scheme: x.head.Scheme, Host: x.head.Host, Path: x.head.Path,
+		ID: x.Record.ID, Method: x.head.Method, Scheme: x.head.Scheme, Host: x.head.Host, Named: x.entry.named, Path: x.head.Path,
 		Protocol: x.head.Protocol, Header: x.header, Size: x.head.Length, Time: x.Record.Time,
 	}
 	x.input.Source = x.head.Remote

@@ -42,6 +42,7 @@ type vhost struct {
 type entry struct {
 	match    matcher
 	listener string
+	named    bool // for a host name, not for all
 	rule     *plan.Rule
 	targets  []target
 	weight   int64 // sum over targets
@@ -132,6 +133,7 @@ func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule) error {
 				if err != nil {
 					return fmt.Errorf("gateway %s listener %s entry %s: %w", p.Gateway, pl.Name, pe.ID, err)
 				}
+				e.named = v.domain != "*"
 				v.entries = append(v.entries, e)
 				g.entries[entryName(p.Gateway, p.Number, pl.Name, v.domain, pe.ID)] = e
 			}

@@ -79,7 +79,7 @@ const (
 
 // TokenReview asks the cluster, or the embedded realm, who holds a token.
 type TokenReview struct {
-	Audiences []string `json:"audiences,omitempty"` // none = the request's host
+	Audiences []string `json:"audiences,omitempty"` // none = the request's host, where route or listener name one
 }
 
 // JWT verifies signed tokens locally with keys from Issuer's discovery

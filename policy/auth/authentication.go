@@ -89,6 +89,9 @@ func (p *Pipeline) tokenReview(s *authentication, a *plan.Authentication) proof 
 	return func(ctx context.Context, in *rule.Input, token string) (*ident.Identity, error) {
 		asked := audiences
 		if len(asked) == 0 {
+			if !in.Request.Named { // or a client could name the audience of any token it has got hold of
+				return nil, &ident.Rejected{Reason: "the rule names no audiences, and neither route nor listener a host to take for one"}
+			}
 			asked = []string{in.Request.Host}
 		}
 		start := p.deps.Now()

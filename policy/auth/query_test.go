@@ -76,3 +76,21 @@ func TestHostDecidesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestHostIsNoAudience: a review without audiences asks for the request's host
+// (Authorino), but not for one that only the client has named: whoever got hold
+// of a token for something else could name that.
+func TestHostIsNoAudience(t *testing.T) {
+	for fixed, want := range map[bool]int{true: 200, false: 401} {
+		in := request("GET", "/", "Authorization", "Bearer "+freeToken)
+		in.Request.Host, in.Request.Named = audience, fixed
+		a := plan.Auth{Authentication: []plan.Authentication{{Step: named("tokens"), TokenReview: &plan.TokenReview{}}}}
+		got := 200
+		if r := newWorld(t).pipeline(&a).Check(t.Context(), in); r.Denied != nil {
+			got = r.Denied.Status
+		}
+		if got != want {
+			t.Errorf("a host that somebody has named, %v: %d, want %d", fixed, got, want)
+		}
+	}
+}

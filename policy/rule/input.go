@@ -42,6 +42,7 @@ type Request struct {
 	Method   string
 	Scheme   string // http or https
 	Host     string
+	Named    bool   // the route or its listener names that host; otherwise the client has chosen it freely
 	Path     string // with query: /external/v1/chat/completions?x=1
 	Protocol string // HTTP/1.1, HTTP/2
 	// Header is keyed in Go's canonical form, as net/http has it. Expressions
