@@ -83,7 +83,7 @@ func TestReadme(t *testing.T) {
 		until [ -s egret.env ]; do sleep 0.1; done`
 	out := shell(t, serve, all[1], "kill $EGRET; wait $EGRET")
 	t.Run("maas-8 maas-10 maas-12 its session is what one sees", func(t *testing.T) {
-		prints(t, out[1], `^\["gpt-4-external","openai"\]$`, `^\["claude-3-sonnet-external","anthropic"\]$`, `"total_tokens": \d+`,
+		prints(t, out[1], `^\["gpt-4-external","openai"\]$`, `^\["claude-3-sonnet-external","anthropic"\]$`, `^\{"prompt_tokens":1,"completion_tokens":\d+,"total_tokens":\d+\}$`,
 			`^(200 )+(429 )+$`, `^ *USER +MODEL +REQUESTS +FAILED`, `^ *kube-admin-81378af5 +gpt-4-external +17 `, `^limit +free-user-tokens`)
 	})
 	t.Run("its own manifests are checked and served", func(t *testing.T) {
