@@ -81,7 +81,27 @@ func checkHead(h *Head, path string) *Refusal {
 	if dotted(path) {
 		return plain(http.StatusBadRequest, "bad_path", "the path has dot segments, which servers read differently")
 	}
+	if disguised(path) {
+		return plain(http.StatusBadRequest, "bad_path", "the path has an escape for a letter or digit, which servers decode")
+	}
 	return nil
+}
+
+// disguised reports whether a path has an escape for an ASCII letter or digit.
+// No client writes that (RFC 3986 2.3), but "/%61dmin" would be served by the
+// route of "/" and mean "/admin" to the server behind.
+func disguised(path string) bool {
+	for rest := path; ; {
+		at := strings.IndexByte(rest, '%')
+		if at < 0 || len(rest) < at+3 {
+			return false
+		}
+		n, err := strconv.ParseUint(rest[at+1:at+3], 16, 8)
+		if c := byte(n); err == nil && ('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z') {
+			return true
+		}
+		rest = rest[at+1:]
+	}
 }
 
 // dotted reports whether a path has "." or ".." segments, plain or escaped, or
