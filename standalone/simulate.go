@@ -60,7 +60,7 @@ func (s *simulators) load(ctx context.Context, snap *source.Snapshot) error {
 			s.end(name)
 		}
 		if err := s.start(ctx, name, image, args, keys); err != nil {
-			return fmt.Errorf("Deployment %s: %w", name, err)
+			return fmt.Errorf("simulator of Deployment %s: %w", name, err)
 		}
 	}
 	for name := range s.running {
