@@ -14,7 +14,8 @@ import (
 
 // The MaaS API's Service in the manifests.
 const (
-	maasNamespace = "opendatahub"
+	// MaaSNamespace is where the API's ConfigMaps are.
+	MaaSNamespace = "opendatahub"
 	maasService   = "maas-api"
 	maasPort      = 8080
 )
@@ -64,7 +65,7 @@ func (s *services) dial(ctx context.Context, host string, port int32) (net.Conn,
 // believes the headers that they set.
 func (s *System) serveMaaS(ctx context.Context) error {
 	l := proxy.NewMemory(maasService)
-	s.inner.set(serviceKey(maasService, maasNamespace, maasPort), l)
+	s.inner.set(serviceKey(maasService, MaaSNamespace, maasPort), l)
 	server := maas.NewHTTPServer(s.maas.Handler())
 	go func() {
 		<-ctx.Done()

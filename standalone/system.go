@@ -40,6 +40,8 @@ type Options struct {
 	Amend func(*source.Snapshot)
 	// Data keeps keys, ledger and counters; "" keeps them in memory.
 	Data string
+	// Keep is how long the usage ledger keeps its entries; 0 = for ever.
+	Keep time.Duration
 	// Users is the directory of people; "" = users.yaml in Data, or nobody.
 	Users string
 	// Listen maps NAMESPACE/GATEWAY/LISTENER to an address. A port without an
@@ -96,7 +98,7 @@ func New(ctx context.Context, o Options) (*System, error) {
 	s.metrics = telemetry.NewMetrics()
 	s.source = file.New(o.Files)
 	s.maas = &maas.Server{Cluster: s.realm, Keys: s.store, Config: maas.DefaultConfig(), Log: s.log, Audit: s.log.With("log", "audit")}
-	s.maas.Config.Namespace = maasNamespace
+	s.maas.Config.Namespace = MaaSNamespace
 	pool := provider.NewPool(&provider.Dialer{
 		Gateway: func(ctx context.Context, gateway string, port int32) (c conn, err error) {
 			return s.plane.Dial(ctx, gateway, port)
@@ -191,6 +193,7 @@ func (s *System) Run(ctx context.Context, started func(*System)) error {
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.users.Run(run, usersInterval) })
 	group.Go(func() error { return s.serveMaaS(run) })
+	group.Go(func() error { return s.forget(run) })
 	if s.admin.Listener != nil {
 		group.Go(func() error { return s.admin.Run(run) })
 	}
@@ -228,6 +231,7 @@ func (s *System) take(ctx context.Context, snap source.Snapshot, problems source
 		s.o.Amend(&snap)
 	}
 	p, conditions := compile.Compile(snap, compile.Options{Alone: true})
+	conditions = append(conditions, maas.Conditions(&snap, MaaSNamespace)...)
 	err := s.surround(ctx, &snap)
 	if err == nil {
 		err = s.plane.Apply(ctx, p)

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/file"
+	"github.com/egret-gateway/egret/standalone"
 )
 
 // checkCmd validates manifests.
@@ -37,6 +39,7 @@ func (c *checkCmd) Run(w *world) error {
 	}
 	snap, problems := file.Load(w.ctx, o)
 	_, conditions := compile.Compile(snap, compile.Options{Alone: true})
+	conditions = append(conditions, maas.Conditions(&snap, standalone.MaaSNamespace)...)
 	if c.Out == "json" {
 		e := json.NewEncoder(w.stdout)
 		e.SetIndent("", "  ")

@@ -32,6 +32,7 @@ type serveFlags struct {
 	Listen    map[string]string `placeholder:"NS/GATEWAY/LISTENER=ADDR" help:"Bind a listener, for example default/poc-gateway/http=127.0.0.1:8080. Others get a free loopback port: their own, plus 8000 when below 1024." mapsep:"none"`
 	Resolve   []string          `placeholder:"NAME:PORT:IP[:PORT]" help:"Map a host or Service name to an address. May be repeated." sep:"none"`
 	Data      string            `type:"path" placeholder:"DIR" help:"Keep keys, usage ledger and counters here. Without it they end with the process."`
+	Keep      time.Duration     `default:"2160h" help:"How long the usage ledger keeps its entries; 0 is for ever."`
 	Users     string            `type:"path" placeholder:"FILE" help:"Users file (see egret users). Default: users.yaml in the data directory."`
 	Admin     string            `placeholder:"ADDR" help:"Address of the admin page. Default: a free loopback port; quickstart: 127.0.0.1:9901 or the next free port."`
 	AccessLog string            `placeholder:"FILE" help:"JSON access log; - is standard output."`
@@ -43,7 +44,7 @@ type serveFlags struct {
 // options turns the flags into those of a System. done closes what was opened.
 func (f *serveFlags) options(w *world) (o standalone.Options, done func(), err error) {
 	o = standalone.Options{
-		Data: f.Data, Users: f.Users, Listen: map[string]standalone.Address{}, Admin: either(f.Admin, "127.0.0.1:0"), AdminToken: randomToken("egret_admin_"),
+		Data: f.Data, Keep: f.Keep, Users: f.Users, Listen: map[string]standalone.Address{}, Admin: either(f.Admin, "127.0.0.1:0"), AdminToken: randomToken("egret_admin_"),
 		Drain: f.Drain, BodyLimit: f.BodyLimit, Version: version, Log: logger(w.stderr, f.Verbose), Resolve: &provider.Mapping{},
 	}
 	done = func() {}
