@@ -18,7 +18,25 @@ func TestQuickstart(t *testing.T) {
 	if len(out) != 5 {
 		t.Fatalf("%d blocks; this test knows 5", len(out))
 	}
-	validation(t, out[1])
+	got := lines(out[1]) // what the document's block prints
+	token, models, model := got[0], got[1], got[2]
+	answer := strings.Join(got[3:len(got)-17], "\n")
+	codes := got[len(got)-17:]
+
+	t.Run("maas-6 maas-7 the token has three parts and the sample's claims", func(t *testing.T) { claims(t, token) })
+	t.Run("maas-8 maas-9 the models come in order", func(t *testing.T) { listed(t, models, model) })
+	t.Run("maas-10 a completion has the sample's keys in their order", func(t *testing.T) { completion(t, answer) })
+	t.Run("maas-11 without a token 401", func(t *testing.T) {
+		if codes[0] != "401" {
+			t.Errorf("the call without a token answered %s", codes[0])
+		}
+	})
+	t.Run("maas-12 some 200s, then only 429s", func(t *testing.T) {
+		n := slices.Index(codes[1:], "429")
+		if n < 1 || slices.ContainsFunc(codes[1:n+1], isNot("200")) || slices.ContainsFunc(codes[n+1:], isNot("429")) {
+			t.Errorf("not some 200s and then only 429s: %v", codes[1:])
+		}
+	})
 	t.Run("its client commands answer", func(t *testing.T) {
 		for _, want := range []string{
 			`(?m)^gpt-4-external +openai +true`, `(?m)^claude-3-sonnet-external +anthropic +true`,
@@ -38,29 +56,6 @@ func TestQuickstart(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"200", "all your tokens and API keys are revoked", "401"}, got[2:]); diff != "" {
 			t.Error(diff)
-		}
-	})
-}
-
-// validation checks what the document's block prints.
-func validation(t *testing.T, text string) {
-	got := lines(text)
-	token, models, model := got[0], got[1], got[2]
-	answer := strings.Join(got[3:len(got)-17], "\n")
-	codes := got[len(got)-17:]
-
-	t.Run("maas-6 maas-7 the token has three parts and the sample's claims", func(t *testing.T) { claims(t, token) })
-	t.Run("maas-8 maas-9 the models come in order", func(t *testing.T) { listed(t, models, model) })
-	t.Run("maas-10 a completion has the sample's keys in their order", func(t *testing.T) { completion(t, answer) })
-	t.Run("maas-11 without a token 401", func(t *testing.T) {
-		if codes[0] != "401" {
-			t.Errorf("the call without a token answered %s", codes[0])
-		}
-	})
-	t.Run("maas-12 some 200s, then only 429s", func(t *testing.T) {
-		n := slices.Index(codes[1:], "429")
-		if n < 1 || slices.ContainsFunc(codes[1:n+1], isNot("200")) || slices.ContainsFunc(codes[n+1:], isNot("429")) {
-			t.Errorf("not some 200s and then only 429s: %v", codes[1:])
 		}
 	})
 }

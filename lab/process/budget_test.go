@@ -78,7 +78,6 @@ func TestBudgets(t *testing.T) {
 			}
 		}
 	})
-	metrics(t, g, g.Mint(t, bob))
 }
 
 // hits is the series of the tokens that a user of the free tier was charged.
@@ -86,7 +85,9 @@ func hits(user string) string {
 	return `authorized_hits{limitador_namespace="default/external-model-bridge",model="gpt-4-external",tier="free",user="` + user + `"}`
 }
 
-func metrics(t *testing.T, g *child.Gateway, token string) {
+func TestMetrics(t *testing.T) {
+	g := child.Quickstart(t, "--manifests", child.Fixed(t))
+	token := g.Mint(t, g.UserToken)
 	series := func(name, more string) string {
 		return name + `{` + more + `limitador_namespace="default/external-model-bridge",tier="free",user="` + account(t, token) + `"}`
 	}
