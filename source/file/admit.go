@@ -36,12 +36,44 @@ func (s *Source) identify(o object) (*kind, string, source.Problems) {
 		group, version = "", group
 	}
 	k := s.kinds[groupKind{group, key.Kind}]
-	if k == nil || slices.Contains(k.versions, version) {
+	if k == nil {
+		return nil, version, s.misspelt(o, group)
+	}
+	if slices.Contains(k.versions, version) {
 		return k, version, nil
 	}
 	return nil, "", source.Problems{o.problem(key, "apiVersion",
 		fmt.Sprintf("version %s of %s is not read", version, key.Kind),
 		fmt.Sprintf("write it as %s", strings.TrimPrefix(k.group+"/"+k.versions[0], "/")))}
+}
+
+// slips are the most edits by which the name of a kind is a misspelling of
+// another. InferenceService is three away from LLMInferenceService.
+const slips = 2
+
+// misspelt refuses a kind that does not exist but nearly does. An API server
+// refuses every kind that it does not know. Here most kinds of a cluster are
+// unknown and left out, but leaving out an "AuthPolcy" would open a route.
+func (s *Source) misspelt(o object, group string) source.Problems {
+	name := group + "/" + o.text("kind")
+	if name == "gateway.networking.k8s.io/TCPRoute" {
+		return nil // two edits from an HTTPRoute, and real
+	}
+	var known []string
+	for id := range s.kinds {
+		known = append(known, id.group+"/"+id.kind)
+	}
+	slices.Sort(known)
+	near := nearest(name, known)
+	if near == "" || edits(strings.ToLower(name), strings.ToLower(near)) > slips {
+		return nil
+	}
+	at := "kind"
+	meant, kind, _ := strings.Cut(near, "/")
+	if meant != group {
+		at, kind = "apiVersion", meant
+	}
+	return source.Problems{o.problem(o.key(), at, "there is no kind "+o.text("kind")+" in "+o.text("apiVersion"), "did you mean "+kind+"?")}
 }
 
 // admit turns an object into its Go type, the way an API server would:

@@ -27,7 +27,7 @@ func (o object) refusal(key source.Key, e *field.Error) source.Problem {
 	case field.ErrorTypeRequired:
 		why, do = "is missing", "add it"
 	case field.ErrorTypeTypeInvalid:
-		why, do = wrongType(why, e.BadValue)
+		why, do = wrongType(why)
 	case field.ErrorTypeDuplicate:
 		why, do = "is there twice: "+show(e.BadValue), "remove one of the two"
 	case field.ErrorTypeNotSupported:
@@ -50,10 +50,9 @@ func (o object) refusal(key source.Key, e *field.Error) source.Problem {
 func lastStep(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
 // wrongType words `must be of type integer: "string"`.
-func wrongType(detail string, value any) (why, do string) {
-	want := strings.TrimPrefix(detail, "must be of type ")
-	want, _, _ = strings.Cut(want, ":")
-	return exchange(articles[want], describe(value))
+func wrongType(detail string) (why, do string) {
+	want, given, _ := strings.Cut(strings.TrimPrefix(detail, "must be of type "), ": ")
+	return exchange(articles[want], articles[strings.Trim(given, `"`)])
 }
 
 // exchange says what to write instead of a value of the wrong type.
@@ -159,7 +158,9 @@ func typeWord(t reflect.Type) string {
 // unknown words an unknown field, naming the nearest field there is.
 func (o object) unknown(key source.Key, path string, known []string) source.Problem {
 	do := "remove it"
-	if near := nearest(lastStep(path), known); near != "" {
+	if near := nearest(lastStep(path), known); near == lastStep(path) {
+		do = lastStep(parent(path)) + " is a list: start each of its entries with a dash"
+	} else if near != "" {
 		do = fmt.Sprintf("did you mean %s?", near)
 	} else if len(known) > 0 && len(known) <= 12 {
 		do = "remove it; known here: " + strings.Join(known, ", ")
