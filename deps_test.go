@@ -36,7 +36,7 @@ engine               : dialect plan policy/auth policy/quota policy/rule
 proxy                : engine plan provider
 maas                 : api policy/ident provider source store
 sim                  :
-telemetry            : dialect engine store
+telemetry            : dialect engine policy/quota store
 admin                : engine plan source store
 standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider proxy sim source store telemetry
 cmd                  : admin compile manifests maas plan policy/ident/local provider proxy sim source standalone

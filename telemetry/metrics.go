@@ -36,6 +36,8 @@ type Metrics struct {
 	duration, firstByte          *prometheus.HistogramVec
 	users, models, tiers         *bound
 	reloads                      *prometheus.CounterVec
+	draws                        *prometheus.HistogramVec
+	partitioned                  prometheus.Gauge
 	planTime, objects, badStates prometheus.Gauge
 }
 
@@ -67,8 +69,8 @@ func NewMetrics() *Metrics {
 	m.calls = counter("authorized_calls", "Calls that passed their limits.", "user", "tier", "limitador_namespace")
 	m.limited = counter("limited_calls", "Calls refused by a limit.", "user", "tier", "limitador_namespace", "limit_name")
 	gauge("limitador_up", "1 while limits are served.").Set(1)
-	gauge("datastore_partitioned", "1 while the counters are out of reach.").Set(0)
-	histogram("datastore_latency", "Seconds that a draw on the counters took.", fast)
+	m.partitioned = gauge("datastore_partitioned", "1 while the counters are out of reach.")
+	m.draws = histogram("datastore_latency", "Seconds that a draw on the counters took.", fast)
 	m.authTotal = counter("auth_server_authconfig_total", "Evaluations per policy.", "namespace", "authconfig")
 	m.authStatus = counter("auth_server_authconfig_response_status", "Answers per policy.", "namespace", "authconfig", "status")
 	m.authDuration = histogram("auth_server_authconfig_duration_seconds", "Seconds that a policy took.", fast, "namespace", "authconfig")
