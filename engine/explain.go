@@ -79,16 +79,18 @@ func (e *Engine) Explain(ctx context.Context, h Head, identity map[string]any) E
 	}
 	out.Listener, out.Route, out.Rule = x.entry.listener, x.entry.rule.Route, x.entry.rule.Name
 	out.Timeouts = &x.entry.rule.Timeouts
+	var refusal *Refusal
 	if p := x.entry.policy; p != nil {
-		if r := x.explainPolicy(ctx, p, identity, &out); r != nil {
-			return out.refused(r)
-		}
+		refusal = x.explainPolicy(ctx, p, identity, &out)
 	}
-	if r := x.ownAnswer(); r != nil {
-		return out.refused(r)
+	if refusal == nil {
+		refusal = x.ownAnswer()
 	}
-	for i := range x.entry.targets {
+	for i := range x.entry.targets { // where it would go, also when it may not
 		out.Targets = append(out.Targets, x.explainTarget(&x.entry.targets[i]))
+	}
+	if refusal != nil {
+		return out.refused(refusal)
 	}
 	return out
 }

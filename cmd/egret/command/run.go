@@ -16,8 +16,8 @@ import (
 
 // manifestFlags say which manifests a command reads.
 type manifestFlags struct {
-	Files     []string `short:"f" name:"file" placeholder:"PATH" help:"File or directory of manifests, or - for standard input. May be repeated."`
-	Kustomize []string `short:"k" placeholder:"DIR" help:"Directory with a kustomization. May be repeated."`
+	Files     []string `short:"f" name:"file" placeholder:"PATH" sep:"none" help:"File or directory of manifests, or - for standard input. May be repeated."`
+	Kustomize []string `short:"k" placeholder:"DIR" sep:"none" help:"Directory with a kustomization. May be repeated."`
 }
 
 func (m *manifestFlags) options(w *world) (file.Options, error) {
