@@ -5,6 +5,7 @@
 //	kuadrant/v1             AuthPolicy, RateLimitPolicy
 //	kuadrant/v1alpha1       TokenRateLimitPolicy
 //	kserve/v1alpha1         the few fields of LLMInferenceService that a model list needs
+//	maas                    the bodies of the MaaS REST API, for its server and its clients
 //
 // Gateway API types come from sigs.k8s.io/gateway-api and core types from
 // k8s.io/api. The types here say what a field means; what a value may be is

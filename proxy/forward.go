@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strings"
 	"time"
@@ -91,9 +90,6 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 	if _, sent := a.Header["User-Agent"]; !sent {
 		a.Header["User-Agent"] = []string{""} // or net/http would send its own
 	}
-	if wantsTrailers(e.r.Header) {
-		a.Header["Te"] = []string{"trailers"} // gRPC servers insist on it
-	}
 	switch {
 	case a.Replace:
 		replay(req, a.Body)
@@ -143,17 +139,6 @@ func replay(req *http.Request, body []byte) {
 	if _, sent := req.Header["Idempotency-Key"]; !sent {
 		req.Header["X-Idempotency-Key"] = nil
 	}
-}
-
-func wantsTrailers(h http.Header) bool {
-	for _, v := range h["Te"] {
-		for tok := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(textproto.TrimString(tok), "trailers") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // switched reports whether a 101 is to the protocol that was asked for.
