@@ -44,7 +44,7 @@ func TestFirstGateway(t *testing.T) {
 		t.Fatalf("%d blocks; this test knows 6", len(out))
 	}
 	prints(t, out[0], `^Gateway default/models +Programmed +True`, `^TokenRateLimitPolicy default/budget +Enforced +True`)
-	prints(t, out[1], `^-:\d+.*XBackendDestination default/provider.*hostnam`)
+	prints(t, out[1], `^-:7: Gateway default/models: spec.gatewayClasName: .*did you mean gatewayClassName\?`)
 	var codes []string
 	for _, line := range lines(out[3]) {
 		if regexp.MustCompile(`^\d{3}$`).MatchString(line) {
@@ -97,4 +97,18 @@ func TestReadme(t *testing.T) {
 		prints(t, out[0], `^HTTPRoute default/chat +default/models +Accepted +True`)
 		prints(t, out[1], `^gateway default/models port 8080: http://127\.0\.0\.1:\d+$`)
 	})
+}
+
+// What a guide shows of an example stands in it.
+func TestGuidesQuoteTheExamples(t *testing.T) {
+	quoted := quotes(t, root+"/docs/guides/first-gateway.md")
+	if len(quoted) == 0 {
+		t.Fatal("the guide shows nothing of its example")
+	}
+	policies := read(t, root+"/examples/first-gateway/policies.yaml")
+	for _, q := range quoted {
+		if !strings.Contains(policies, q) {
+			t.Errorf("not in the example:\n%s", q)
+		}
+	}
 }

@@ -19,21 +19,33 @@ func TestMain(m *testing.M) { child.Main(m) }
 
 const root = "../.."
 
-// fence finds the bash blocks of a page.
-var fence = regexp.MustCompile("(?ms)^```bash\n(.*?)^```$")
+// fence finds the blocks of a page.
+var fence = regexp.MustCompile("(?ms)^```(bash|yaml)\n(.*?)^```$")
 
 // blocks returns the bash blocks of a file.
-func blocks(t *testing.T, file string) []string {
+func blocks(t *testing.T, file string) []string { return fenced(t, file, "bash") }
+
+// quotes returns the YAML blocks of a file.
+func quotes(t *testing.T, file string) []string { return fenced(t, file, "yaml") }
+
+func fenced(t *testing.T, file, language string) []string {
+	t.Helper()
+	var out []string
+	for _, m := range fence.FindAllStringSubmatch(read(t, file), -1) {
+		if m[1] == language {
+			out = append(out, m[2])
+		}
+	}
+	return out
+}
+
+func read(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []string
-	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
-		out = append(out, m[1])
-	}
-	return out
+	return string(text)
 }
 
 // needs fails when a program of the guides is not installed.
