@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -129,11 +128,4 @@ func (w *world) call(t testing.TB, h Head, tokens int) *Record {
 		t.Error("a watched body changed on its way")
 	}
 	return x.End(ctx, Done, int64(len(body)))
-}
-
-// lines joins header fields for comparison.
-func lines(h http.Header) string {
-	var b strings.Builder
-	h.Write(&b)
-	return b.String()
 }
