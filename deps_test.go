@@ -27,14 +27,14 @@ dialect              :
 provider             : plan
 policy/rule          : plan
 policy/quota         : store
-policy/ident         : plan policy/rule
+policy/ident         : plan
 policy/ident/local   : policy/ident source store
 policy/auth          : plan policy/ident policy/rule
 source               : api manifests
 compile              : api plan policy/quota policy/rule source
 engine               : dialect plan policy/auth policy/quota policy/rule
 proxy                : engine plan provider
-maas                 : api policy/ident provider source store
+maas                 : api provider source store
 sim                  :
 telemetry            : dialect engine policy/quota store
 admin                : engine plan source store
@@ -49,7 +49,7 @@ const outside = `
 k8s.io/                            : api source compile policy/ident/local maas standalone cmd lab
 sigs.k8s.io/                       : api source compile policy/ident/local maas manifests sim lab
 github.com/google/cel-go           : policy/rule
-github.com/tidwall/                : dialect policy/rule
+github.com/tidwall/                : policy/rule
 github.com/go-jose/                : policy/ident policy/ident/local
 modernc.org/sqlite                 : store
 github.com/prometheus/client_golang: telemetry sim admin
