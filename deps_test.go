@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,33 @@ func TestImports(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDependencies: every module that go.mod requires for itself has its
+// reasons in docs/dependencies.md.
+func TestDependencies(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := 0
+	for line := range strings.Lines(string(mod)) {
+		name, _, found := strings.Cut(strings.TrimSpace(line), " v")
+		if !found || strings.HasSuffix(strings.TrimSpace(line), "// indirect") {
+			continue
+		}
+		direct++
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/dependencies.md does not name %s", name)
+		}
+	}
+	if direct == 0 {
+		t.Error("no module found in go.mod")
+	}
 }
 
 func moduleAllowed(modules map[string][]string, imp, room string) bool {
