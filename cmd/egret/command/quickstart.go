@@ -175,7 +175,7 @@ Egret is serving. Paste this into another terminal:
   # again until the 100 tokens per minute of the free tier are spent; then see who used what, and why
   egret usage
   egret explain /external/v1/chat/completions --token $TOKEN
-  curl -s $ADMIN_URL/status?format=table
+  curl -s "$ADMIN_URL/status?format=table"
 
 Ctrl-C ends it.
 `)
