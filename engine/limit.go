@@ -31,7 +31,7 @@ type claim struct {
 }
 
 // meter checks every limit that matches in one draw: all pass, or nothing is
-// taken and the call is refused (acceptance maas 97-99, and overrides: several
+// taken and the call is refused (acceptance maas 97-99; unlike Kuadrant several
 // limits are all checked before the upstream call).
 func (x *Exchange) meter(ctx context.Context) Step {
 	p := x.entry.policy

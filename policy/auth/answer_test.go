@@ -31,7 +31,7 @@ func predicate(name, expr string) plan.Authorization {
 	return plan.Authorization{Step: named(name), Patterns: []plan.Pattern{{Predicate: expr}}}
 }
 
-// TestAnswers is the table of answers of maas §3.4, and what a policy may
+// TestAnswers is the table of answers of Authorino, and what a policy may
 // change about them.
 func TestAnswers(t *testing.T) {
 	type answer struct {

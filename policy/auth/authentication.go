@@ -28,7 +28,7 @@ type proof func(ctx context.Context, in *rule.Input, token string) (*ident.Ident
 func newAuthentication(p *Pipeline, a *plan.Authentication) (*authentication, error) {
 	// The cache of an authentication rule is its own (ident.Cache), by digest
 	// of the exact credential: the key that the policy names may fold two
-	// tokens into one (maas §7 row 4), so only its ttl counts.
+	// tokens into one, so only its ttl counts.
 	uncached := a.Step
 	uncached.Cache = nil
 	s, err := newStep(p, "authentication", &uncached, a)

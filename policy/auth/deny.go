@@ -15,7 +15,7 @@ import (
 	"github.com/egret-gateway/egret/policy/rule"
 )
 
-// Names of the headers of a refusal (maas §3.4).
+// Names of the headers of a refusal, as Authorino has them.
 const (
 	headerReason    = "X-Ext-Auth-Reason"
 	headerChallenge = "Www-Authenticate"

@@ -14,7 +14,7 @@
 // a condition of an authorization rule that cannot be evaluated denies, a
 // policy condition that cannot be evaluated does not switch authentication
 // off, and a filter "identity" that is incomplete denies, because limits would
-// not match and the call would be free (maas §2.6 b, §7 rows 6 and 10).
+// not match and the call would be free (docs/decisions, 7).
 //
 // Out: removing credentials and client-sent headers from the request (engine);
 // who holds a token (policy/ident); expressions (policy/rule).

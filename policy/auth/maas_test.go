@@ -66,7 +66,7 @@ func TestMaaSPolicies(t *testing.T) {
 	f("maas-90 a model with RBAC", gatewayPolicy(), post(modelPath, freeToken), passes)
 	f("maas-91 a path of one segment", gatewayPolicy(), post("/x", freeToken), refusal{Status: 403, Reason: "not authorized: unknown reason"})
 	f("maas-91 a path with an empty name", gatewayPolicy(), post("/llm/", freeToken), refusal{Status: 403, Reason: "not authorized: unknown reason"})
-	f("maas §2.6 b a namespace without a tier", bridgePolicy(), post(bridgePath, oddToken), refusal{Status: 403, Reason: "not authorized: unknown reason"})
+	f("a namespace without a tier", bridgePolicy(), post(bridgePath, oddToken), refusal{Status: 403, Reason: "not authorized: unknown reason"})
 }
 
 func TestMaaSResults(t *testing.T) {
@@ -166,7 +166,7 @@ func TestMaaSCaches(t *testing.T) {
 			t.Errorf("after the role was bound: %d", got)
 		}
 	})
-	run("maas §7 row 10 an error document is not a tier, and is not remembered", func(t *testing.T, w *world, check func(string, string) int) {
+	run("an error document is not a tier, and is not remembered", func(t *testing.T, w *world, check func(string, string) int) {
 		good := w.tier
 		w.set(func(w *world) {
 			w.tier = func(*http.Request, []string) *http.Response {
@@ -190,7 +190,7 @@ func TestMaaSCaches(t *testing.T) {
 			t.Errorf("after the revocation: %d", got)
 		}
 	})
-	run("maas §7 row 4 a token in other case is another token", func(t *testing.T, w *world, check func(string, string) int) {
+	run("a token in other case is another token", func(t *testing.T, w *world, check func(string, string) int) {
 		check(freeToken, modelPath)
 		if got := check(strings.ToUpper(freeToken), modelPath); got != 401 {
 			t.Errorf("in upper case: %d", got)

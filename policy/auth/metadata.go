@@ -101,7 +101,7 @@ func address(text string) (*url.URL, error) {
 }
 
 // learn asks all sources. One that fails is logged and absent: what needs it
-// then fails by itself (maas §3.4).
+// then fails by itself (Authorino).
 func (p *Pipeline) learn(ctx context.Context, in *rule.Input) {
 	for _, m := range p.metadata {
 		ok, err := m.holds(in)
@@ -129,7 +129,7 @@ func (m *metadata) eval(ctx context.Context, p *Pipeline, in *rule.Input) (any, 
 func (m *metadata) size(v any) int { return sizeOf(v) }
 
 // fetch makes the request. Any status but 2xx is a failure: an error document
-// must not pass for facts (maas §7 row 10). Redirects are one of those.
+// must not pass for facts. Redirects are one of those.
 func (p *Pipeline) fetch(ctx context.Context, in *rule.Input, m *metadata) (any, error) {
 	req, err := m.request(ctx, in, p.deps.Secrets)
 	if err != nil {

@@ -85,7 +85,7 @@ type evaluator interface {
 }
 
 // result is e's result for in, from memory when there is one. Only successes
-// are kept (maas §3.4), and concurrent askers of one key share one call. A key
+// are kept (Authorino), and concurrent askers of one key share one call. A key
 // that is empty or cannot be evaluated names nobody: the call is then made for
 // this request alone.
 func (p *Pipeline) result(ctx context.Context, s *step, e evaluator, in *rule.Input) (any, error) {

@@ -198,7 +198,7 @@ func static(s string) *plan.Value     { return &plan.Value{Static: json.RawMessa
 
 func property(name string, v *plan.Value) plan.Property { return plan.Property{Name: name, Value: *v} }
 
-// serviceAccounts is the authentication of maas §2.4 and §2.6.
+// serviceAccounts is how the quickstart's policies authenticate tokens.
 func serviceAccounts() plan.Authentication {
 	return plan.Authentication{
 		Step:        plan.Step{Name: "service-accounts", Cache: &plan.Cache{Key: *selector("context.request.http.headers.authorization.@case:lower"), TTL: 600 * time.Second}},
@@ -208,7 +208,7 @@ func serviceAccounts() plan.Authentication {
 	}
 }
 
-// bridgePolicy is external-bridge-auth (maas §2.6).
+// bridgePolicy is external-bridge-auth of the quickstart.
 func bridgePolicy() *plan.Auth {
 	return &plan.Auth{
 		Source:         "default/external-bridge-auth",
@@ -220,7 +220,7 @@ func bridgePolicy() *plan.Auth {
 	}
 }
 
-// apiPolicy is maas-api-auth-policy (maas §2.5).
+// apiPolicy is maas-api-auth-policy of the quickstart.
 func apiPolicy() *plan.Auth {
 	return &plan.Auth{
 		Source: "opendatahub/maas-api-auth-policy",
@@ -236,7 +236,7 @@ func apiPolicy() *plan.Auth {
 	}
 }
 
-// gatewayPolicy is gateway-auth-policy (maas §2.4).
+// gatewayPolicy is gateway-auth-policy of the quickstart.
 func gatewayPolicy() *plan.Auth {
 	cached := func(key string, ttl time.Duration) *plan.Cache {
 		return &plan.Cache{Key: *selector(key), TTL: ttl}

@@ -53,7 +53,7 @@ func only(values []string) (string, error) {
 }
 
 // bearer cuts the scheme off. It is compared with case and with exactly one
-// blank behind it, as Authorino does (maas §3.4): anything else is another
+// blank behind it, as Authorino does: anything else is another
 // scheme, hence no credential.
 func bearer(value, prefix string) (string, error) {
 	if prefix == "" {

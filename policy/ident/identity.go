@@ -29,7 +29,7 @@ func (r *Rejected) Error() string { return "credential rejected: " + r.Reason }
 
 func rejected(reason string) error { return &Rejected{Reason: reason} }
 
-// object is the TokenReview status as expressions see it (maas §3.4).
+// object is the TokenReview status as expressions see it.
 func (r *Review) object() map[string]any {
 	user := map[string]any{"username": r.User.Username}
 	if r.User.UID != "" {
