@@ -299,6 +299,22 @@ func TestTLS(t *testing.T) {
 	f("a client certificate that cannot be read", api, plan.HTTP, plan.ClientTLS{CAs: ca, Identity: "broken"}, "", "client certificate broken")
 }
 
+func TestOldTLSIsNotSpoken(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	s.StartTLS()
+	defer s.Close()
+	a := s.Listener.Addr().(*net.TCPAddr)
+	pool := NewPool(&Dialer{})
+	defer pool.Close()
+	pl := &plan.Plan{Backends: []plan.Backend{{Name: "b", Host: a.IP.String(), Port: int32(a.Port), TLS: &plan.ClientTLS{SkipVerify: true}}}}
+	pool.Load(pl)
+	if _, err := get(t, pool.Links(), &pl.Backends[0]); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.1: %v, want a refusal of the version", err)
+	}
+}
+
 func TestH2C(t *testing.T) {
 	t.Run("gateway-93 HTTP/2 in the clear by prior knowledge", func(t *testing.T) {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))

@@ -215,6 +215,9 @@ func TestWriterFailure(t *testing.T) {
 		after(time.Minute)
 		equal(t, errors.Is(b.Healthy(), errFull), true)
 		equal(t, b.Lost(), 30)
+		asked := time.Now()
+		b.Sync(t.Context())
+		equal(t, time.Since(asked), 0) // who reads the database does not wait for a disk to be freed
 
 		b.Counter(store.Counter{Key: "a", Used: 2})
 		b.disk.fill(nil)
