@@ -148,7 +148,7 @@ func readKustomization(dir string) (*types.Kustomization, error) {
 		k.FixKustomization()
 		return &k, nil
 	}
-	return nil, fmt.Errorf("%s has no kustomization.yaml", dir)
+	return nil, &mistake{why: dir + " has no kustomization.yaml", do: "name a directory with one, or read plain manifests as files"}
 }
 
 // filesOf lists the files a kustomization reads beside its resources.
