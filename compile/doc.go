@@ -14,11 +14,11 @@
 // a broken policy refuses the requests it was to guard, and all neighbours
 // serve as if it were not there.
 //
-// There is one file per kind of thing: gateway and listener; route, match,
-// filter and host; backend, service, destination, clienttls, secret and grant;
-// policy, hierarchy, authpolicy, authrule and limitpolicy.
+// There is one file per kind of thing: gateway, listener and vhost; route, rule,
+// match, filter and host; backend, service, destination, clienttls, secret and
+// grant; policy, hierarchy, authpolicy, authrule, apikey and limitpolicy.
 //
 // Out: where resources come from and how conditions become status (source),
-// how a plan is served (engine, proxy, envoy), and whatever needs a name to be
+// how a plan is served (engine, proxy), and whatever needs a name to be
 // resolved: a host stays a name in the plan.
 package compile

@@ -22,6 +22,6 @@
 // the only account there is.
 //
 // In: routing semantics, header hygiene, limits, refusals and their shapes.
-// Out: sockets, TLS, time-outs as they tick (proxy, envoy); who a caller is
+// Out: sockets, TLS, time-outs as they tick (proxy); who a caller is
 // (policy/auth); what a body says (dialect); counting (policy/quota).
 package engine

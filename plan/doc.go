@@ -16,7 +16,7 @@
 // content, so a change elsewhere leaves it, and everything compiled from it,
 // alone.
 //
-// Out: how a plan is served (engine, proxy, envoy), and anything that needs a
+// Out: how a plan is served (engine, proxy), and anything that needs a
 // clock or a network. Secret bytes travel beside the plan (Secrets) and are
 // neither printed nor hashed; the plan itself holds names and digests.
 package plan

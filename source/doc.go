@@ -4,7 +4,7 @@
 // packages below it:
 //
 //	source/file   YAML files, directories, kustomizations, stdin
-//	source/kube   a Kubernetes API server
+//	source/kube   a Kubernetes API server, which comes next
 //
 // Both give every object its namespace, its defaults and its schema
 // validation, so that compile sees the same thing whichever it came from.

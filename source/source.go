@@ -2,7 +2,7 @@ package source
 
 import "context"
 
-// Source is where resources come from: source/file, source/kube.
+// Source is where resources come from: source/file, and next source/kube.
 type Source interface {
 	// Run calls emit with the first snapshot and again after each change,
 	// never twice at once, until ctx is done. A snapshot that comes with
