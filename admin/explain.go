@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/egret-gateway/egret/engine"
@@ -38,7 +40,20 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the question is not understood: "+err.Error()+`; send {"gateway":"NAMESPACE/NAME","method":"POST","path":"/..."}`, http.StatusBadRequest)
 		return
 	}
+	if gateways := s.gateways(); !slices.Contains(gateways, q.Gateway) {
+		http.Error(w, "there is no gateway "+strconv.Quote(q.Gateway)+" here; there are: "+strings.Join(gateways, ", "), http.StatusNotFound)
+		return
+	}
 	writeJSON(w, s.answer(r, q))
+}
+
+// gateways are those of the plan being served.
+func (s *Server) gateways() []string {
+	var out []string
+	for _, p := range s.Engine.Plan().Ports {
+		out = append(out, p.Gateway)
+	}
+	return slices.Compact(out)
 }
 
 func (s *Server) answer(r *http.Request, q Question) Answer {

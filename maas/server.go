@@ -47,7 +47,10 @@ func (s *Server) Load(snap *source.Snapshot) {
 	} else if len(next.externals) != len(before.externals) {
 		s.log().Info("external models loaded", "count", len(next.externals))
 	}
-	if err := next.tiersErr; changed(before.tiersErr, err) {
+	switch err := next.tiersErr; {
+	case errors.Is(err, errNoMapping): // without tiers this is no MaaS, which is no mistake
+		s.log().Debug("nobody can mint a token, since there are no tiers", "configmap", TiersConfigMap)
+	case changed(before.tiersErr, err):
 		s.log().Error("nobody can mint a token until the tiers are right", "error", err, "configmap", TiersConfigMap)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -59,6 +60,23 @@ func (s *System) listen(gateway string, p *plan.Port) (net.Listener, error) {
 		number += shift
 	}
 	return nearest("127.0.0.1", number)
+}
+
+// unknownListeners are the names given in Listen that no port of the plan has,
+// and the names there are. One may come with a later edit.
+func (s *System) unknownListeners(p *plan.Plan) (unknown, known []string) {
+	for i := range p.Ports {
+		for j := range p.Ports[i].Listeners {
+			known = append(known, p.Ports[i].Gateway+"/"+p.Ports[i].Listeners[j].Name)
+		}
+	}
+	for name := range s.o.Listen {
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown, known
 }
 
 // nearest binds the first free port from number on.

@@ -93,6 +93,9 @@ func New(ctx context.Context, o Options) (*System, error) {
 		s.o.Resolve = &provider.Mapping{}
 	}
 	if err := s.openState(ctx); err != nil {
+		if s.store != nil {
+			err = errors.Join(err, s.store.Close())
+		}
 		return nil, err
 	}
 	s.metrics = telemetry.NewMetrics()
@@ -243,18 +246,15 @@ func (s *System) take(ctx context.Context, snap source.Snapshot, problems source
 		s.refuse(snap, nil, err)
 		return err
 	}
+	if unknown, known := s.unknownListeners(p); s.good == nil && len(unknown) > 0 {
+		s.log.Warn("addresses were given for listeners that are not there", "unknown", unknown, "listeners", known)
+	}
 	s.good = &snap
 	s.loaded.Store(true)
 	s.metrics.Reload(true, len(snap.Origins), bad(conditions), time.Now())
 	s.admin.Loaded(snap, p, conditions)
 	s.log.Info("configuration loaded", "plan", p.Hash(), "objects", len(snap.Origins), "conditions", len(conditions), "bad", bad(conditions))
-	for _, c := range conditions {
-		if c.Bad() {
-			s.log.Warn("condition", "object", c.Key().String(), "type", c.Type, "status", c.Status, "reason", c.Reason, "message", c.Message,
-				"origin", snap.Origin(c.Kind, c.Namespace, c.Name))
-		}
-	}
-	return nil
+	return s.source.Report(ctx, conditions)
 }
 
 // surround gives everything beside the plane what a snapshot says.

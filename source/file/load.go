@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,15 @@ type Source struct {
 	kinds       map[groupKind]*kind
 	definitions definitions
 	stdin       func() ([]byte, error)
+	origins     atomic.Pointer[map[source.Key]string] // of the last load, for Report
+}
+
+// origin is where the last load found an object.
+func (s *Source) origin(key source.Key) string {
+	if origins := s.origins.Load(); origins != nil {
+		return (*origins)[key]
+	}
+	return ""
 }
 
 // New returns a Source for the options.
@@ -100,6 +110,7 @@ func (s *Source) build(ctx context.Context, in *input) (source.Snapshot, source.
 	for _, k := range s.kinds {
 		k.sort(&b.snapshot)
 	}
+	s.origins.Store(&b.snapshot.Origins)
 	return b.snapshot, b.problems
 }
 

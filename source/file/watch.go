@@ -125,7 +125,8 @@ func (s *Source) Report(ctx context.Context, cs []source.Condition) error {
 			slog.String("object", c.Key().String()),
 			slog.String("condition", c.Type+"="+string(c.Status)),
 			slog.String("reason", c.Reason),
-			slog.String("message", c.Message))
+			slog.String("message", c.Message),
+			slog.String("origin", s.origin(c.Key())))
 	}
 	return nil
 }

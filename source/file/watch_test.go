@@ -211,15 +211,21 @@ func TestWatchEmitsChangesOnly(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	var log strings.Builder
-	s := New(Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: dropTime}))})
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.yaml"), configMap("one"))
+	s := New(Options{Paths: []string{dir}, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: dropTime}))})
+	snap, _ := s.Load(t.Context())
+	made := snap.ConfigMaps[0]
 	err := s.Report(t.Context(), []source.Condition{
 		{Kind: "HTTPRoute", Namespace: "default", Name: "chat", Type: "Accepted", Status: "True", Reason: "Accepted"},
 		{Kind: "HTTPRoute", Namespace: "default", Name: "chat", Type: "ResolvedRefs", Status: "False", Reason: "BackendNotFound", Message: "Backend default/b not found"},
+		{Kind: "ConfigMap", Namespace: made.Namespace, Name: made.Name, Type: "Accepted", Status: "False", Reason: "Invalid", Message: "no list"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `level=WARN msg="not as written" object="HTTPRoute default/chat" condition="ResolvedRefs=False" reason=BackendNotFound message="Backend default/b not found"` + "\n"
+	want := `level=WARN msg="not as written" object="HTTPRoute default/chat" condition="ResolvedRefs=False" reason=BackendNotFound message="Backend default/b not found" origin=""` + "\n" +
+		`level=WARN msg="not as written" object="ConfigMap ` + made.Namespace + "/" + made.Name + `" condition="Accepted=False" reason=Invalid message="no list" origin=` + filepath.Join(dir, "a.yaml") + ":2\n"
 	if log.String() != want {
 		t.Errorf("logged %s", log.String())
 	}

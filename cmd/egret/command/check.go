@@ -81,11 +81,10 @@ func (c *checkCmd) table(w *world, snap *source.Snapshot, problems source.Proble
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", x.Key(), part, x.Type, x.Status, x.Reason, x.Message)
 	}
 	t.Flush()
-	if c.Quiet {
-		return
-	}
 	for _, n := range snap.Notices {
-		fmt.Fprintln(w.stdout, "notice:", n)
+		if !c.Quiet {
+			fmt.Fprintln(w.stdout, "notice:", n)
+		}
 	}
 	if len(conditions) == 0 {
 		fmt.Fprintln(w.stdout, count(len(snap.Origins), "object")+" read; none of them is a gateway, a route, a backend or a policy, so there is nothing to serve")

@@ -21,7 +21,7 @@ import (
 type target struct {
 	Host   string `env:"HOST" placeholder:"HOST" help:"Host of the MaaS gateway, with its port."`
 	Token  string `env:"USER_TOKEN" placeholder:"TOKEN" help:"Your bearer token."`
-	CAFile string `env:"CA_FILE" type:"path" placeholder:"FILE" help:"CA of the gateway's certificate."`
+	CAFile string `env:"CA_FILE" placeholder:"FILE" help:"CA of the gateway's certificate."`
 }
 
 const clientTimeout = 30 * time.Second
@@ -32,11 +32,15 @@ func (t *target) call(ctx context.Context, method, path string, in, out any) err
 	if t.Host == "" || t.Token == "" {
 		return errors.New("the gateway and your token are not known; source the env file of egret quickstart, or give --host and --token")
 	}
+	host := strings.TrimSuffix(strings.TrimPrefix(t.Host, "https://"), "/")
+	if strings.Contains(host, "/") {
+		return fmt.Errorf("host %q is not a host with its port; write localhost:8443, say", t.Host)
+	}
 	client, err := t.client()
 	if err != nil {
 		return err
 	}
-	u := url.URL{Scheme: "https", Host: t.Host, Path: path}
+	u := url.URL{Scheme: "https", Host: host, Path: path}
 	return exchange(ctx, client, method, u.String(), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+t.Token) }, in, out)
 }
 
@@ -65,7 +69,7 @@ func (p *page) call(ctx context.Context, method, path string, in, out any) error
 		return errors.New("the admin page is not known; source the env file of egret quickstart, or give --admin-url")
 	}
 	client := &http.Client{Timeout: clientTimeout}
-	return exchange(ctx, client, method, strings.TrimSuffix(p.AdminURL, "/")+path, func(*http.Request) {}, in, out)
+	return exchange(ctx, client, method, strings.TrimSuffix(strings.TrimSuffix(p.AdminURL, "/"), "/status")+path, func(*http.Request) {}, in, out)
 }
 
 const maxAnswer = 32 << 20
@@ -89,7 +93,11 @@ func exchange(ctx context.Context, client *http.Client, method, url string, sign
 	}
 	sign(req)
 	res, err := client.Do(req)
-	if err != nil {
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%w; name the CA of the gateway's certificate with --ca-file", err)
+	case err != nil:
 		return err
 	}
 	defer res.Body.Close()

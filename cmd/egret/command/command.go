@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -80,7 +81,11 @@ func run(w world, args []string) int {
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(w.stderr, "egret: %v\nTry: egret --help\n", err)
+		hint := "Try: egret --help"
+		if strings.HasPrefix(err.Error(), "unexpected argument") && slices.Contains([]string{"run", "check", "plan"}, args[1]) {
+			hint = "Manifests are named with -f PATH or -k DIR. " + hint
+		}
+		fmt.Fprintf(w.stderr, "egret: %v\n%s\n", err, hint)
 		return 2
 	}
 	return report(w, c.Run(&w))

@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -289,6 +290,9 @@ func (c *explainCmd) Run(w *world) error {
 			q.Headers = map[string]string{}
 		}
 		q.Headers["Authorization"] = "Bearer " + c.Token
+	}
+	if c.Tier != "" && c.User == "" {
+		return errors.New("--tier goes with --user: a tier alone is nobody")
 	}
 	if c.User != "" {
 		q.Identity = map[string]any{"userid": c.User, "tier": c.Tier}
