@@ -98,6 +98,16 @@ func firstGateway(t *testing.T) (dir string) {
 
 const models = "default/models"
 
+// misspelt is the example's gateway with a field that does not exist.
+func misspelt(t *testing.T, text string) string {
+	t.Helper()
+	bad := strings.Replace(text, "  destination:", "  destinatoin:", 1)
+	if bad == text {
+		t.Fatal("the example has no destination any more")
+	}
+	return bad
+}
+
 func TestBadEdit(t *testing.T) {
 	dir := firstGateway(t)
 	g := child.Run(t, "-f", dir, "--simulate", "--listen", models+"/http=127.0.0.1:0")
@@ -112,11 +122,11 @@ func TestBadEdit(t *testing.T) {
 	well()
 	file := filepath.Join(dir, "gateway.yaml")
 	good := read(t, file)
-	child.Write(t, file, strings.Replace(good, "hostname:", "hostnam:", 1))
+	child.Write(t, file, misspelt(t, good))
 	child.Until(t, "the edit is refused", refused)
 	well()
 	table := g.Page(t, "/status?format=table").Body
-	for _, want := range []string{"is NOT served", "XBackendDestination default/provider", "hostnam", "gateway.yaml:"} {
+	for _, want := range []string{"is NOT served", "XBackendDestination default/provider", "destinatoin", "gateway.yaml:"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("/status does not say %q:\n%s", want, table)
 		}
@@ -124,7 +134,7 @@ func TestBadEdit(t *testing.T) {
 	if got := g.Metric(t, `egret_reloads_total{result="kept_previous"}`); got != 1 {
 		t.Errorf("kept_previous %v, want 1", got)
 	}
-	if log := g.Stderr.String(); !strings.Contains(log, "the configuration was refused, the one before serves on") || !strings.Contains(log, "hostnam") {
+	if log := g.Stderr.String(); !strings.Contains(log, "the configuration was refused, the one before serves on") || !strings.Contains(log, "destinatoin") {
 		t.Errorf("the log does not say so:\n%s", log)
 	}
 	child.Write(t, file, strings.Replace(good, "value: /v1", "value: /v2", 1))
@@ -136,9 +146,9 @@ func TestBadEdit(t *testing.T) {
 func TestBadStart(t *testing.T) {
 	dir := firstGateway(t)
 	file := filepath.Join(dir, "gateway.yaml")
-	child.Write(t, file, strings.Replace(read(t, file), "hostname:", "hostnam:", 1))
+	child.Write(t, file, misspelt(t, read(t, file)))
 	p := child.Start(t, "", "run", "-f", dir)
-	if code := p.Wait(t); code != 1 || !strings.Contains(p.Stderr.String(), "hostnam") {
+	if code := p.Wait(t); code != 1 || !strings.Contains(p.Stderr.String(), "destinatoin") {
 		t.Errorf("exit status %d and %s, want 1 and the mistake", code, p.Stderr.String())
 	}
 }
