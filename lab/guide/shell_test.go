@@ -84,7 +84,7 @@ func shell(t *testing.T, scripts ...string) []string {
 		t.Fatal(err)
 	}
 	group := -cmd.Process.Pid
-	late := time.AfterFunc(2*child.Patience, func() { syscall.Kill(group, syscall.SIGKILL) })
+	late := time.AfterFunc(4*child.Patience, func() { syscall.Kill(group, syscall.SIGKILL) })
 	err := cmd.Wait()
 	late.Stop()
 	syscall.Kill(group, syscall.SIGKILL)
