@@ -17,6 +17,7 @@ type selector struct {
 	get    func(*Input) any // the variable that the path begins with; nil = the whole document
 	names  []string         // plain names after it
 	path   string           // gjson, applied to what the names reach; "" = all of it
+	whole  string           // the same from the top of the document
 	then   []stage          // what follows Authorino's modifiers
 }
 
@@ -43,6 +44,7 @@ func newSelector(source string) (*selector, error) {
 		st.path, rest = cut(rest)
 		s.then = append(s.then, st)
 	}
+	s.whole = head
 	names, remainder := plainNames(head)
 	if remainder != "" && strings.IndexByte("!.|{[", remainder[0]) >= 0 {
 		names = nil // these mean something else at the beginning of a path
@@ -53,7 +55,6 @@ func newSelector(source string) (*selector, error) {
 			return s, nil
 		}
 	}
-	s.path = head
 	return s, nil
 }
 
@@ -136,7 +137,7 @@ func (s *selector) eval(in *Input) (any, error) {
 		if st.path == "" {
 			continue
 		}
-		if v, err = query(v, true, st.path); err != nil {
+		if v, err = query(v, st.path); err != nil {
 			return nil, fmt.Errorf("selector %q: %w", brief(s.source), err)
 		}
 	}
@@ -146,23 +147,23 @@ func (s *selector) eval(in *Input) (any, error) {
 // first evaluates the path up to Authorino's first modifier.
 func (s *selector) first(in *Input) (any, error) {
 	if s.get == nil {
-		return query(document(in), true, s.path)
+		return query(document(in), s.whole)
 	}
 	v, found := follow(s.get(in), s.names)
-	if s.path == "" {
+	switch {
+	case s.path == "":
 		return v, nil
+	case !found: // what gjson makes of the remainder depends on which name is missing
+		return query(document(in), s.whole)
 	}
-	return query(v, found, s.path)
+	return query(v, s.path)
 }
 
 // query runs a gjson path over a value.
-func query(v any, found bool, path string) (any, error) {
-	var text []byte
-	if found {
-		var err error
-		if text, err = marshal(v); err != nil {
-			return nil, err
-		}
+func query(v any, path string) (any, error) {
+	text, err := marshal(v)
+	if err != nil {
+		return nil, err
 	}
 	return native(gjson.Get(string(text), path)), nil // GetBytes skips modifiers on nothing
 }
