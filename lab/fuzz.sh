@@ -8,6 +8,6 @@ grep -rlE '^func Fuzz[A-Z]' --include='*_test.go' . | sort | while read -r file;
   package=./$(dirname "${file#./}")
   grep -oE '^func Fuzz[A-Za-z0-9_]+' "$file" | sed 's/^func //' | while read -r target; do
     echo "fuzz $package $target for $time"
-    go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$time" </dev/null
+    go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 200x </dev/null
   done
 done
