@@ -1,0 +1,33 @@
+package envoy
+
+// Paths in the pod. The directory is shared by both containers and by nobody
+// else.
+const (
+	// SocketPath is where egret extproc serves ext_proc and EDS.
+	SocketPath = "/run/egret/extproc.sock"
+	// AdminPath is Envoy's admin interface.
+	AdminPath = "/run/egret/admin.sock"
+	// TokenPath is the projected ServiceAccount token of audience feed.Audience.
+	TokenPath = "/var/run/secrets/egret/token"
+	// CAPath is the certificate authority of the controller's xDS server.
+	CAPath = "/etc/envoy/ca.crt"
+)
+
+// Keys of the gRPC metadata that an external-processing stream begins with.
+// The first three are said per listener by the filter, the others per route or
+// weighted cluster, by its ExtProcPerRoute.
+const (
+	MetaGateway  = "egret-gateway"  // namespace/name
+	MetaPort     = "egret-port"     // of the listener
+	MetaListener = "egret-listener" // name of the listener
+	MetaEntry    = "egret-entry"    // "<listener>/<domain>/<entry id>"; absent = no route matched
+	MetaDigest   = "egret-digest"   // plan.Digests of the entry
+	MetaTarget   = "egret-target"   // index of the rule's target, from 0; absent = the rule forwards nothing
+)
+
+// ClusterLocal is the static cluster of the bootstrap that leads to SocketPath;
+// ClusterXDS the one that leads to the controller.
+const (
+	ClusterLocal = "egret_local"
+	ClusterXDS   = "xds_cluster"
+)
