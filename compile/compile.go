@@ -18,9 +18,10 @@ type Options struct {
 	Controllers []string
 	// Classes are names of classes that are served besides, whoever controls them.
 	Classes []string
-	// Alone says that nobody else reads these resources, as with files: routes
-	// whose Gateway does not exist are then reported rather than left to
-	// another controller.
+	// Alone says that nobody else reads these resources and that one process
+	// serves all of them, as with files: routes and policies whose target does
+	// not exist are reported rather than left to another controller, and a
+	// Service in front of a Gateway of ours leads to it without a network.
 	Alone bool
 }
 

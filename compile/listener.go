@@ -10,6 +10,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
 )
 
 // listener is one listener of a gateway.
@@ -39,6 +40,11 @@ func (c *compiler) compileListener(g *gateway, spec *gwv1.Listener) *listener {
 		host:    strings.ToLower(string(deref(spec.Hostname, ""))),
 		port:    int32(spec.Port),
 		routes:  map[*route][]string{},
+	}
+	if !c.options.Alone && l.port == source.PodPort {
+		l.refused = problemf(string(gwv1.ListenerReasonPortUnavailable),
+			"Port %d is where the data plane's pods answer probes; choose another.", l.port)
+		return l
 	}
 	switch spec.Protocol {
 	case gwv1.HTTPProtocolType:

@@ -85,7 +85,7 @@ func (c *compiler) judgeTarget(group string, t target) (refused *problem, ours b
 			parts = append(parts, u.plan.Label)
 		}
 	default:
-		missing := group == gwv1.GroupName &&
+		missing := c.options.Alone && group == gwv1.GroupName &&
 			(t.kind == "Gateway" && c.index.gateways[t.name] == nil || t.kind == "HTTPRoute" && c.index.routes[t.name] == nil)
 		return problemf(reasonTargetNotFound, "%s %s not found.", t.kind, t.name), missing
 	}

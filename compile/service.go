@@ -81,6 +81,9 @@ func (b *backend) frontedBy(g *gateway, port int32) {
 // fronted returns the Gateway of ours that the Service stands in front of.
 // Only a Service in the Gateway's own namespace may say so.
 func (c *compiler) fronted(svc *corev1.Service) *gateway {
+	if !c.options.Alone {
+		return nil // it has pods of its own, reached like those of any Service
+	}
 	ns, gw, _ := strings.Cut(svc.Annotations[source.AnnotationGateway], "/")
 	if ns != svc.Namespace {
 		return nil

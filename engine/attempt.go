@@ -20,7 +20,9 @@ func (x *Exchange) Timeouts() plan.Timeouts {
 // Attempt prepares the n-th try (from 1). The refusal is set when this share
 // of the traffic has no backend.
 func (x *Exchange) Attempt(n int) (*Attempt, *Refusal) {
-	if x.target == nil {
+	if at := x.head.Target; x.target == nil && at > 0 && at <= len(x.entry.targets) {
+		x.target = &x.entry.targets[at-1]
+	} else if x.target == nil {
 		x.target = x.choose()
 	}
 	t := x.target

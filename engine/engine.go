@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,8 @@ type Deps struct {
 	Log     *slog.Logger
 	// BodyLimit bounds buffered request bodies in bytes; 0 = DefaultBodyLimit.
 	BodyLimit int64
+	// Routed says that a foreign router names entries by Head.Digest.
+	Routed bool
 }
 
 // Engine serves exchanges under the current plan.
@@ -49,11 +52,21 @@ func New(d Deps) *Engine {
 }
 
 // Load makes p the plan of all exchanges that begin from now on; those under
-// way keep theirs. All or nothing: on an error the old plan serves on.
-func (e *Engine) Load(p *plan.Plan) error {
-	next, err := newProgram(p, e.deps.Auth, e.program.Load())
+// way keep theirs. All or nothing: on an error the old plan serves on. Of the
+// plans before, those whose hashes are in keep still serve requests that name
+// their entries by Head.Digest; it must not be called twice at once.
+func (e *Engine) Load(p *plan.Plan, keep ...string) error {
+	old := e.program.Load()
+	next, err := newProgram(p, e.deps, old)
 	if err != nil {
 		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
+	}
+	for _, was := range append([]*program{old}, old.earlier...) {
+		if was.hash != next.hash && slices.Contains(keep, was.hash) {
+			kept := *was
+			kept.earlier = nil
+			next.earlier = append(next.earlier, &kept)
+		}
 	}
 	e.program.Store(next)
 	return nil

@@ -76,6 +76,9 @@ func (x *Exchange) locate() *Refusal {
 	}
 	x.dropTrusted()
 	x.entry = x.program.find(&x.head, &lookup{method: x.head.Method, path: x.path, header: x.header, raw: x.query})
+	if x.entry == nil && x.head.Digest != "" {
+		return plain(http.StatusServiceUnavailable, "stale_route", "the router knows entry "+x.head.Entry+" as "+x.head.Digest+", which no plan here does")
+	}
 	if x.entry == nil {
 		return plain(http.StatusNotFound, "no_route", "no route of gateway "+x.head.Gateway+" matches "+x.head.Method+" "+x.head.Host+x.path)
 	}

@@ -141,7 +141,7 @@ func hasPathPrefix(path, prefix string) bool {
 // find returns the entry that serves a request, or nil.
 func (g *program) find(h *Head, r *lookup) *entry {
 	if h.Entry != "" {
-		return g.entries[entryKey(h)]
+		return g.named(h)
 	}
 	p := g.ports[portKey{h.Gateway, h.Port}]
 	if p == nil {
@@ -166,8 +166,20 @@ func (g *program) find(h *Head, r *lookup) *entry {
 	return nil
 }
 
-func entryKey(h *Head) string {
-	return fmt.Sprintf("%s:%d/%s", h.Gateway, h.Port, h.Entry)
+// named returns the entry that a foreign router chose, of the plan that the
+// router knows; nil when no plan that is kept has it as the router knows it.
+func (g *program) named(h *Head) *entry {
+	key := entryKey(h.Gateway, h.Port, h.Entry)
+	e := g.entries[key]
+	if h.Digest == "" || e != nil && e.digest == h.Digest {
+		return e
+	}
+	for _, was := range g.earlier {
+		if e := was.entries[key]; e != nil && e.digest == h.Digest {
+			return e
+		}
+	}
+	return nil
 }
 
 // listener chooses by name, or else the first whose host fits: they are

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
@@ -12,6 +13,8 @@ import (
 // and patterns compiled.
 type program struct {
 	plan     *plan.Plan
+	hash     string
+	earlier  []*program // that a foreign router may still name entries of, latest first
 	ports    map[portKey]*port
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
@@ -42,7 +45,8 @@ type vhost struct {
 type entry struct {
 	match    matcher
 	listener string
-	named    bool // for a host name, not for all
+	digest   string // plan.Digests; "" unless a foreign router names entries
+	named    bool   // for a host name, not for all
 	rule     *plan.Rule
 	targets  []target
 	weight   int64 // sum over targets
@@ -78,9 +82,11 @@ type limit struct {
 	rates    []string // in the names of windows, one per rate
 }
 
-func newProgram(p *plan.Plan, deps auth.Deps, old *program) (*program, error) {
+func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
+	deps := d.Auth
 	g := &program{
 		plan:     p,
+		hash:     p.Hash(),
 		ports:    make(map[portKey]*port, len(p.Ports)),
 		policies: make(map[string]*policy, len(p.Policies)),
 		entries:  make(map[string]*entry),
@@ -113,14 +119,18 @@ func newProgram(p *plan.Plan, deps auth.Deps, old *program) (*program, error) {
 		rules[p.Rules[i].Name] = &p.Rules[i]
 	}
 	for i := range p.Ports {
-		if err := g.addPort(&p.Ports[i], rules); err != nil {
+		var digests map[string]string
+		if d.Routed {
+			digests = p.Digests(&p.Ports[i])
+		}
+		if err := g.addPort(&p.Ports[i], rules, digests); err != nil {
 			return nil, err
 		}
 	}
 	return g, nil
 }
 
-func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule) error {
+func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule, digests map[string]string) error {
 	out := &port{}
 	for i := range p.Listeners {
 		pl := &p.Listeners[i]
@@ -135,7 +145,9 @@ func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule) error {
 				}
 				e.named = v.domain != "*"
 				v.entries = append(v.entries, e)
-				g.entries[entryName(p.Gateway, p.Number, pl.Name, v.domain, pe.ID)] = e
+				name := plan.EntryName(pl.Name, v.domain, pe.ID)
+				e.digest = digests[name]
+				g.entries[entryKey(p.Gateway, p.Number, name)] = e
 			}
 			l.vhosts = append(l.vhosts, v)
 		}
@@ -145,8 +157,8 @@ func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule) error {
 	return nil
 }
 
-func entryName(gateway string, port int32, listener, domain, id string) string {
-	return fmt.Sprintf("%s:%d/%s/%s/%s", gateway, port, listener, domain, id)
+func entryKey(gateway string, port int32, entry string) string {
+	return gateway + ":" + strconv.Itoa(int(port)) + "/" + entry
 }
 
 func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*plan.Rule) (*entry, error) {

@@ -18,9 +18,16 @@ type Head struct {
 	// Listener narrows the choice when the connection has made it (SNI, or
 	// Envoy's filter chain). "" = by Host.
 	Listener string
-	// Entry names the entry that a foreign matcher has chosen
-	// ("<listener>/<vhost>/<entry id>"). "" = the engine matches.
+	// Entry names the entry that a foreign router has chosen (plan.EntryName);
+	// NoEntry when it found none. "" = the engine matches.
 	Entry string
+	// Digest is what the foreign router knows of all that decides about the
+	// entry (plan.Digests). When the plan in force has another, the entry of
+	// an earlier plan serves that was kept (Engine.Load). "" = not known.
+	Digest string
+	// Target is the place among the rule's targets, from 1, that the foreign
+	// router has chosen; 0 = the engine chooses.
+	Target int
 
 	Method   string
 	Scheme   string      // http or https
@@ -32,6 +39,9 @@ type Head struct {
 	Remote   netip.AddrPort
 	Inner    bool // arrived from one of our own gateways in this process
 }
+
+// NoEntry is the Entry of a request that a foreign router found no route for.
+const NoEntry = "-"
 
 // Step is what a body must do next.
 type Step int
