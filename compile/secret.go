@@ -57,7 +57,7 @@ func (c *compiler) planSecrets(p *plan.Plan) []plan.Secret {
 		}
 	}
 	for _, pol := range p.Policies {
-		names = append(names, authSecrets(pol.Auth)...)
+		names = append(names, pol.Auth.Secrets()...)
 	}
 	slices.Sort(names)
 	var out []plan.Secret
@@ -67,23 +67,6 @@ func (c *compiler) planSecrets(p *plan.Plan) []plan.Secret {
 		}
 	}
 	return out
-}
-
-func authSecrets(a *plan.Auth) (names []string) {
-	if a == nil {
-		return nil
-	}
-	for _, step := range a.Authentication {
-		if step.APIKey != nil {
-			for _, k := range step.APIKey.Keys {
-				names = append(names, k.Secret)
-			}
-		}
-	}
-	for _, step := range a.Metadata {
-		names = append(names, step.HTTP.Secret)
-	}
-	return names
 }
 
 // certificate resolves a reference to a key pair, returning its name in the plan.

@@ -20,7 +20,7 @@ func (p *Plan) Digests(port *Port) map[string]string {
 	policies := make(map[string][]string, len(p.Policies))
 	for i := range p.Policies {
 		parts := []string{p.Policies[i].Name}
-		for _, name := range p.Policies[i].Auth.secrets() {
+		for _, name := range p.Policies[i].Auth.Secrets() {
 			parts = append(parts, secrets[name])
 		}
 		policies[p.Policies[i].Name] = parts

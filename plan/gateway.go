@@ -55,7 +55,7 @@ func (p *Plan) For(gateway string) *Plan {
 	for i := range p.Policies {
 		if policies[p.Policies[i].Name] {
 			out.Policies = append(out.Policies, p.Policies[i])
-			secrets.add(p.Policies[i].Auth.secrets()...)
+			secrets.add(p.Policies[i].Auth.Secrets()...)
 		}
 	}
 	for i := range p.Secrets {
@@ -66,8 +66,8 @@ func (p *Plan) For(gateway string) *Plan {
 	return out
 }
 
-// secrets lists what an AuthPolicy reads.
-func (a *Auth) secrets() (names []string) {
+// Secrets names the plan Secrets that an AuthPolicy reads; none for nil.
+func (a *Auth) Secrets() (names []string) {
 	if a == nil {
 		return nil
 	}
