@@ -30,6 +30,10 @@ type Deps struct {
 	Log     *slog.Logger
 	// BodyLimit bounds buffered request bodies in bytes; 0 = DefaultBodyLimit.
 	BodyLimit int64
+	// Proof returns what shows a backend that the request comes from one of
+	// our gateways, "" for backends that get none. It is asked for Services of
+	// the platform only and must not block; nil shows nothing to anybody.
+	Proof func(*plan.Backend) string
 	// Routed says that a foreign router names entries by Head.Digest.
 	Routed bool
 }

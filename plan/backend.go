@@ -25,6 +25,10 @@ type Backend struct {
 	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
 }
 
+// ProofHeader carries a gateway's own token to the MaaS API, which believes
+// the other X-MaaS-* headers of nobody else.
+const ProofHeader = "X-Maas-Proof"
+
 // Trusted reports whether a header field is one of those by which the
 // platform's own services tell each other who calls: X-MaaS-*, also with "_"
 // for "-", as servers read it that turn fields into variables (CGI, WSGI).
