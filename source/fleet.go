@@ -24,7 +24,8 @@ const (
 	// LabelManaged holds the controller's name with "/" as "-". An object
 	// without it is somebody else's and is left alone.
 	LabelManaged = "aigateway.networking.k8s.io/managed"
-	// AnnotationGateway holds namespace/name of the Gateway that a Service fronts.
+	// AnnotationGateway holds namespace/name of the Gateway that an object
+	// belongs to.
 	AnnotationGateway = "egret.dev/gateway"
 )
 
@@ -70,15 +71,43 @@ func (c Class) word() string {
 // ManagedLabel returns the value of LabelManaged for objects of the class.
 func (c Class) ManagedLabel() string { return strings.ReplaceAll(c.Controller, "/", "-") }
 
+// longest is how long the name of a Service, a label's value and the name of a
+// Service's port may be.
+const longest = 63
+
 // ResourceName returns the name of a Gateway's Service, Deployment,
 // ServiceAccount and ConfigMap: envoy-poc-gateway for poc-gateway in
-// namespace default, envoy-<namespace>-<name> in any other.
+// namespace default, envoy-<namespace>-<name> in any other. What would be no
+// name of a Service, because it is too long or has dots, is shortened and ends
+// with digits of its hash (acceptance gateway 39, 40, 46).
 func ResourceName(c Class, namespace, name string) string {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	if namespace == "default" {
-		return c.word() + "-" + name
+		return label(c.word() + "-" + name)
 	}
-	return c.word() + "-" + namespace + "-" + name
+	return label(c.word() + "-" + namespace + "-" + name)
+}
+
+// GatewayLabel returns the value of label
+// gateway.networking.k8s.io/gateway-name for a Gateway of that name: the name,
+// or where a label's value cannot be as long, its beginning and digits of its
+// hash.
+func GatewayLabel(name string) string {
+	if len(name) <= longest {
+		return name
+	}
+	return label(name)
+}
+
+// label returns s when it is a DNS label, else a DNS label that begins like s
+// and ends with 10 hex digits of the hash of the whole of s.
+func label(s string) string {
+	if len(s) <= longest && !strings.Contains(s, ".") {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	head := strings.ReplaceAll(s[:min(len(s), longest-11)], ".", "-")
+	return strings.TrimRight(head, "-") + "-" + hex.EncodeToString(sum[:5])
 }
 
 // NodeID returns the xDS node id of a Gateway's data plane: the class's word,
@@ -90,7 +119,8 @@ func NodeID(c Class, namespace, name string) string {
 
 // FleetService returns the Service that the fleet gives a Gateway: one port
 // per distinct listener port, in listener order, named after the first
-// listener on it.
+// listener on it (acceptance gateway 41). Dots in a name become dashes; a name
+// that two ports would then share gets the number of the second.
 func FleetService(c Class, gw *gwv1.Gateway) *corev1.Service {
 	name := ResourceName(c, gw.Namespace, gw.Name)
 	svc := &corev1.Service{
@@ -106,13 +136,19 @@ func FleetService(c Class, gw *gwv1.Gateway) *corev1.Service {
 	if c.Internal {
 		svc.Spec.Type = corev1.ServiceTypeClusterIP
 	}
+	named := map[string]bool{}
 	seen := map[gwv1.PortNumber]bool{}
 	for i, l := range gw.Spec.Listeners {
 		if seen[l.Port] {
 			continue
 		}
 		seen[l.Port] = true
-		svc.Spec.Ports = append(svc.Spec.Ports, servicePort(l, i))
+		p := servicePort(l, i)
+		if named[p.Name] {
+			p.Name = portName(p.Name, "-"+strconv.Itoa(int(l.Port)))
+		}
+		named[p.Name] = true
+		svc.Spec.Ports = append(svc.Spec.Ports, p)
 	}
 	return svc
 }
@@ -124,9 +160,15 @@ func servicePort(l gwv1.Listener, index int) corev1.ServicePort {
 		name = protocol + "-" + strconv.Itoa(index)
 	}
 	return corev1.ServicePort{
-		Name:        name[:min(len(name), 63)],
+		Name:        portName(name, ""),
 		Port:        int32(l.Port),
 		Protocol:    corev1.ProtocolTCP,
 		AppProtocol: &protocol,
 	}
+}
+
+// portName returns name and suffix in no more characters than a port's name
+// may have.
+func portName(name, suffix string) string {
+	return strings.TrimRight(name[:min(len(name), longest-len(suffix))], "-") + suffix
 }

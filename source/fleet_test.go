@@ -1,11 +1,13 @@
 package source
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -16,6 +18,58 @@ func classOf(t *testing.T, s Snapshot, name string) Class {
 		t.Fatalf("class %s is not ours", name)
 	}
 	return c
+}
+
+// The names of what runs per Gateway are DNS labels whatever the Gateway's are.
+func TestLongNames(t *testing.T) {
+	wg := classOf(t, Snapshot{}, "wg-ai-gateway")
+	f := func(test, namespace, name, want string) {
+		t.Run(test, func(t *testing.T) {
+			got := ResourceName(wg, namespace, name)
+			if got != want {
+				t.Errorf("%s/%s: %s, want %s", namespace, name, got, want)
+			}
+			if errs := validation.IsDNS1035Label(got); errs != nil {
+				t.Errorf("%s is no name of a Service: %v", got, errs)
+			}
+		})
+	}
+	f("gateway-39 in namespace default", "default", "httpbin-gateway", "envoy-httpbin-gateway")
+	f("gateway-40 in another namespace", "foo", "bar", "envoy-foo-bar")
+	f("B-36 63 characters stay", "default", strings.Repeat("g", 57), "envoy-"+strings.Repeat("g", 57))
+	f("gateway-46 B-36 64 characters are cut", "default", strings.Repeat("g", 58), "envoy-"+strings.Repeat("g", 46)+"-ac2be4cdf4")
+	f("gateway-46 another end, another name", "default", strings.Repeat("g", 57)+"h", "envoy-"+strings.Repeat("g", 46)+"-a0ff38870e")
+	f("gateway-46 no dash before the hash is doubled", strings.Repeat("n", 45), "g-with-a-long-name", "envoy-"+strings.Repeat("n", 45)+"-7c05c2eec6")
+	f("B-36 dots", "default", "team.a", "envoy-team-a-fd42b24291")
+
+	t.Run("B-36 a label's value", func(t *testing.T) {
+		if got := GatewayLabel("team.a"); got != "team.a" {
+			t.Errorf("a short name becomes %s", got)
+		}
+		if got := GatewayLabel(strings.Repeat("x.", 100)); len(validation.IsValidLabelValue(got)) > 0 || len(got) > 63 {
+			t.Errorf("%s is no label's value", got)
+		}
+	})
+}
+
+func TestServicePortNames(t *testing.T) {
+	t.Run("gateway-41 B-36 each port of a Service has a name of its own", func(t *testing.T) {
+		long := strings.Repeat("l", 62)
+		gw := &gwv1.Gateway{Spec: gwv1.GatewaySpec{Listeners: []gwv1.Listener{
+			{Name: "a.b", Port: 80}, {Name: "a-b", Port: 81}, {Name: gwv1.SectionName(long + ".one"), Port: 82}, {Name: gwv1.SectionName(long + ".two"), Port: 443},
+		}}}
+		var got []string
+		for _, p := range FleetService(Class{}, gw).Spec.Ports {
+			got = append(got, p.Name)
+			if errs := validation.IsDNS1123Label(p.Name); errs != nil {
+				t.Errorf("port %d: %s: %v", p.Port, p.Name, errs)
+			}
+		}
+		want := []string{"a-b", "a-b-81", long, long[:59] + "-443"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // The vectors of the reference, and their counterparts for our own class.
