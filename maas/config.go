@@ -1,6 +1,7 @@
 package maas
 
 import (
+	"encoding"
 	"errors"
 	"flag"
 	"fmt"
@@ -34,6 +35,12 @@ type Config struct {
 	// ProbeVerify says whose certificates are verified when local models are
 	// asked; see Verify.
 	ProbeVerify Verify
+
+	// Proof says what a caller of the listener has to prove, and
+	// GatewayAccounts whose proof counts; none means the ServiceAccounts that
+	// the Gateway above gets from its fleet.
+	Proof           Proof
+	GatewayAccounts Accounts
 
 	Debug bool // debug log, and any web page may call the API
 }
@@ -150,10 +157,18 @@ func fromEnv(getenv func(string) string) *options {
 		limit, err := time.ParseDuration(v)
 		o.ChainLimit, o.wrong = limit, wrap("CHAIN_LIMIT", err)
 	}
-	if v := getenv("PROBE_VERIFY"); v != "" {
-		o.wrong = errors.Join(o.wrong, wrap("PROBE_VERIFY", o.ProbeVerify.UnmarshalText([]byte(v))))
-	}
+	o.wrong = errors.Join(o.wrong, readText(getenv, "PROBE_VERIFY", &o.ProbeVerify),
+		readText(getenv, "GATEWAY_PROOF", &o.Proof), readText(getenv, "GATEWAY_ACCOUNTS", &o.GatewayAccounts))
 	return o
+}
+
+// readText reads a variable unless it is not set.
+func readText(getenv func(string) string, name string, into encoding.TextUnmarshaler) error {
+	v := getenv(name)
+	if v == "" {
+		return nil
+	}
+	return wrap(name, into.UnmarshalText([]byte(v)))
 }
 
 // wrap says which variable an error is about.
@@ -188,6 +203,10 @@ func (o *options) flags(usage io.Writer) *flag.FlagSet {
 		"how `long` MaaS tokens may be exchanged for new ones after a mint with one's own credential")
 	f.TextVar(&o.ProbeVerify, "probe-verify", o.ProbeVerify,
 		"`whose` certificates are verified when models are asked: outside (all but Services'), all or none")
+	f.TextVar(&o.Proof, "gateway-proof", o.Proof,
+		"`what` callers prove in header "+HeaderProof+": token (of a gateway's ServiceAccount, for audience "+ProofAudience+") or none")
+	f.TextVar(&o.GatewayAccounts, "gateway-accounts", o.GatewayAccounts,
+		"`accounts` (namespace/name, with commas between) whose proof counts instead of those of the Gateway's fleet")
 	f.StringVar(&o.DataPath, "data-path", o.DataPath, "`file` of --storage=disk")
 	return f
 }
