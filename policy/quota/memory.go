@@ -93,11 +93,9 @@ func (m *Memory) Reserve(_ context.Context, b []Bucket) (Verdict, error) {
 	return v, nil
 }
 
-// Settle implements Limiter. Its error is always nil. A ticket that was put
-// together by hand, for a call that was let through while other counters were
-// out of reach, is charged as often as it is settled.
+// Settle implements Limiter. Its error is always nil.
 func (m *Memory) Settle(_ context.Context, t Ticket, actual int64) error {
-	if t.grant != nil && !t.grant.settled.CompareAndSwap(false, true) {
+	if !t.Spend() {
 		return nil
 	}
 	actual = max(0, actual)

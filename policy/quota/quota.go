@@ -41,6 +41,19 @@ type Ticket struct {
 	grant *grant // marks the ticket as settled, for all its copies
 }
 
+// NewTicket is the ticket of a draw that a limiter has granted. All copies of
+// it are settled as one.
+func NewTicket(b []Bucket, taken time.Time, serial uint64) Ticket {
+	return Ticket{Buckets: b, Taken: taken, Serial: serial, grant: &grant{}}
+}
+
+// Spend marks a ticket as settled and reports whether it was not before. A
+// ticket that was put together by hand, for a call that was let through while
+// the counters were out of reach, can be spent any number of times.
+func (t Ticket) Spend() bool {
+	return t.grant == nil || t.grant.settled.CompareAndSwap(false, true)
+}
+
 // Verdict answers a draw on several buckets.
 type Verdict struct {
 	Allowed bool

@@ -28,9 +28,9 @@ func lapse(b *bench) {
 	b.pass(5 * time.Second)
 	b.allow(reserved("k", 30))
 	b.used(r, 90, 55*time.Second)
-	b.pass(5*time.Second - 1)
-	b.used(r, 90, 50*time.Second+1)
-	b.pass(1)
+	b.pass(5*time.Second - b.tick)
+	b.used(r, 90, 50*time.Second+b.tick)
+	b.pass(b.tick)
 	b.used(r, 30, 50*time.Second)
 	b.pass(5 * time.Second)
 	b.used(r, 0, 45*time.Second)
@@ -38,9 +38,9 @@ func lapse(b *bench) {
 	whole := reserved("whole", 60)
 	whole.TTL = 0
 	b.allow(whole)
-	b.pass(time.Minute - 1)
-	b.used(whole, 60, 1)
-	b.pass(1)
+	b.pass(time.Minute - b.tick)
+	b.used(whole, 60, b.tick)
+	b.pass(b.tick)
 	b.used(whole, 0, time.Minute)
 }
 

@@ -14,6 +14,13 @@ type Open func(t testing.TB, now func() time.Time) quota.Limiter
 
 // Run tests a limiter.
 func Run(t *testing.T, open Open) {
+	t.Helper()
+	RunTick(t, time.Nanosecond, open)
+}
+
+// RunTick tests a limiter that tells times apart from tick on: shared counters
+// live by the clock of their server, which may know microseconds only.
+func RunTick(t *testing.T, tick time.Duration, open Open) {
 	for _, c := range []struct {
 		name string
 		test func(*bench)
@@ -43,7 +50,7 @@ func Run(t *testing.T, open Open) {
 		{"draws in opposite orders do not wait for each other", orders},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := &bench{T: t, clock: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)}
+			b := &bench{T: t, tick: tick, clock: time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)}
 			b.limiter = open(t, b.now)
 			c.test(b)
 		})
@@ -54,6 +61,7 @@ func Run(t *testing.T, open Open) {
 type bench struct {
 	*testing.T
 	limiter quota.Limiter
+	tick    time.Duration // the shortest pause that counts
 	mu      sync.Mutex
 	clock   time.Time
 }

@@ -61,9 +61,9 @@ func fixedWindow(b *bench) {
 	b.pass(40 * time.Second)
 	b.spend(k, 60)
 	b.used(k, 120, 20*time.Second)
-	b.pass(20*time.Second - 1)
+	b.pass(20*time.Second - b.tick)
 	b.refuse(0, k)
-	b.pass(1)
+	b.pass(b.tick)
 	b.used(k, 0, time.Minute)
 	b.pass(time.Hour)
 	b.spend(k, 1) // overshoot is not carried on
