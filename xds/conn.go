@@ -1,0 +1,40 @@
+package xds
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Conn is a connection to a server.
+type Conn = net.Conn
+
+// dial makes the connection and listens to whether anything comes over it:
+// gRPC itself does not tell of the pings by which an idle peer shows that it
+// lives.
+func (c *Client) dial(ctx context.Context, address string) (net.Conn, error) {
+	dial := c.Dial
+	if dial == nil {
+		dial = func(ctx context.Context, address string) (Conn, error) {
+			return (&net.Dialer{Timeout: longest, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
+		}
+	}
+	conn, err := dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return &hearing{Conn: conn, client: c}, nil
+}
+
+type hearing struct {
+	net.Conn
+	client *Client
+}
+
+func (h *hearing) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	if n > 0 {
+		h.client.heard.Store(h.client.Now().UnixNano())
+	}
+	return n, err
+}
