@@ -1,0 +1,84 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/egret-gateway/egret/source"
+)
+
+// kinds are those of a fleet's objects, in the order in which they are removed.
+var kinds = []schema.GroupVersionKind{
+	{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"},
+	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
+	{Version: "v1", Kind: "Service"},
+	{Group: "apps", Version: "v1", Kind: "Deployment"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding"},
+	{Version: "v1", Kind: "ServiceAccount"},
+	{Version: "v1", Kind: "ConfigMap"},
+}
+
+// name is that of an object anywhere.
+type name struct{ kind, namespace, name string }
+
+// Prune deletes the objects of this controller that belong to none of the
+// fleets: of Gateways that are gone, were given to another class, or no longer
+// want an object of that kind (acceptance gateway 45). What has the
+// controller's label but was not made for a Gateway stays. The fleets must be
+// those of every Gateway of the controller: nothing in the cluster tells one
+// that was forgotten from one that is gone.
+func (a *Applier) Prune(ctx context.Context, fleets []*Fleet) error {
+	keep := map[name]bool{}
+	for _, f := range fleets {
+		for _, o := range f.Objects() {
+			keep[name{o.GetObjectKind().GroupVersionKind().Kind, o.GetNamespace(), o.GetName()}] = true
+		}
+	}
+	var errs []error
+	for _, kind := range kinds {
+		err := a.pruneKind(ctx, kind, keep)
+		if optional[kind.Kind] && unavailable(err) {
+			a.miss(ctx, kind.Kind, err)
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, keep map[name]bool) error {
+	var all metav1.PartialObjectMetadataList
+	all.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	if err := a.Client.List(ctx, &all, client.MatchingLabels{source.LabelManaged: managed(a.Controller)}); err != nil {
+		return fmt.Errorf("list %ss of this controller: %w", kind.Kind, err)
+	}
+	var errs []error
+	for i := range all.Items {
+		o := &all.Items[i]
+		o.SetGroupVersionKind(kind)
+		if keep[name{kind.Kind, o.Namespace, o.Name}] || !forGateway(o) || o.DeletionTimestamp != nil {
+			continue
+		}
+		err := a.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground), only(o))
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			errs = append(errs, fmt.Errorf("delete %s: %w", object(o), err))
+			continue
+		}
+		a.Log.InfoContext(ctx, "deleted what no Gateway wants any more", "object", object(o))
+	}
+	return errors.Join(errs...)
+}
+
+// forGateway reports whether an object was made for a Gateway, by us or by the
+// reference, which says so by the owner alone.
+func forGateway(o *metav1.PartialObjectMetadata) bool {
+	return o.Annotations[source.AnnotationGateway] != "" ||
+		slices.ContainsFunc(o.OwnerReferences, func(r metav1.OwnerReference) bool { return r.Kind == "Gateway" })
+}
