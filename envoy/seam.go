@@ -31,3 +31,19 @@ const (
 	ClusterLocal = "egret_local"
 	ClusterXDS   = "xds_cluster"
 )
+
+// MetaTry is said by the filter of a cluster, which runs once per try, and by
+// no other (docs/decisions/012-ext-proc.md).
+const MetaTry = "egret-try"
+
+// Dynamic metadata that egret extproc writes about a request. Filters and
+// access loggers look at it; nothing of it is ever a header.
+const (
+	Namespace = "egret"
+	KeyID     = "id"  // of the exchange; a string, present while its end is not known: such requests are logged to egret extproc
+	KeyTry    = "try" // present when a second try would differ: the filter of the cluster runs then and only then
+)
+
+// HeaderRetry on an answer, set by the filter of a cluster, makes Envoy try
+// once more (retriable-headers). It never reaches a client.
+const HeaderRetry = "x-egret-retry"
