@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"slices"
 	"time"
 
 	"github.com/egret-gateway/egret/plan"
@@ -15,12 +16,13 @@ const (
 	TypePolicy   = "egret.dev/feed.Policy"
 	TypeBackend  = "egret.dev/feed.Backend"
 	TypeRule     = "egret.dev/feed.Rule"
+	TypeEntries  = "egret.dev/feed.Entries"
 	TypePort     = "egret.dev/feed.Port"
 	TypeHead     = "egret.dev/feed.Head"
 )
 
 // Types lists all types in their order.
-var Types = []string{TypeSettings, TypeDenial, TypeSecret, TypePolicy, TypeBackend, TypeRule, TypePort, TypeHead}
+var Types = []string{TypeSettings, TypeDenial, TypeSecret, TypePolicy, TypeBackend, TypeRule, TypeEntries, TypePort, TypeHead}
 
 // Audience is that of the projected ServiceAccount tokens by which pods show
 // the controller who they are.
@@ -28,9 +30,13 @@ const Audience = "egret-xds"
 
 // Feed is all that one Gateway's data plane gets.
 type Feed struct {
+	Gateway  string // namespace/name
 	Plan     *plan.Plan
 	Settings Settings
 	Denied   []Denial // sorted by Subject
+	// Keep are hashes of earlier plans that routers (Envoys) still use: the
+	// entries of these must still be served. Sorted.
+	Keep []string
 }
 
 // Settings are those of a fleet that are no part of a plan. They may hold
@@ -58,9 +64,20 @@ type Denial struct {
 	Until   time.Time `json:"until"`
 }
 
-// Head says what the parts must add up to.
+// Head says what the parts must add up to. A Feed is served when all of its
+// hashes are met.
 type Head struct {
-	Gateway string `json:"gateway"` // namespace/name
-	Plan    string `json:"plan"`    // hash of the plan
-	Epoch   string `json:"epoch"`   // hash of the denials
+	Gateway  string   `json:"gateway"`  // namespace/name
+	Plan     string   `json:"plan"`     // hash of the plan
+	Epoch    string   `json:"epoch"`    // hash of the denials
+	Settings string   `json:"settings"` // hash of the settings
+	Keep     []string `json:"keep,omitempty"`
+}
+
+// Epoch is the hash of the denials. An identity that was cached under another
+// one must be looked at again.
+func (f *Feed) Epoch() string { return epoch(f.Denied) }
+
+func (h Head) equal(o Head) bool {
+	return h.Gateway == o.Gateway && h.Plan == o.Plan && h.Epoch == o.Epoch && h.Settings == o.Settings && slices.Equal(h.Keep, o.Keep)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,7 @@ type Client struct {
 	Version string            // of the program
 	Types   []string
 	// Dial makes the connection to an address; nil dials TCP.
-	Dial func(ctx context.Context, address string) (Conn, error)
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Told is called when State.Connected changes; nil = nobody wants to know.
 	Told func(connected bool)
 	Log  *slog.Logger     // nil = none
@@ -141,14 +142,14 @@ func (c *Client) once(ctx context.Context, apply func(context.Context, Change) e
 			break // Header or Recv tells why
 		}
 	}
-	if _, err := stream.Header(); err != nil {
+	accepted, err := stream.Header()
+	if err != nil {
 		return cause(ctx, err)
 	}
-	silent.Stop()
-	for accepted := false; ; accepted = true {
-		if !accepted && ctx.Err() == nil {
-			c.connected()
-		}
+	if silent.Stop() && accepted != nil { // nil: refused, as Recv tells
+		c.connected()
+	}
+	for {
 		m, err := stream.Recv()
 		if err != nil {
 			return cause(ctx, err)

@@ -6,16 +6,13 @@ import (
 	"time"
 )
 
-// Conn is a connection to a server.
-type Conn = net.Conn
-
 // dial makes the connection and listens to whether anything comes over it:
 // gRPC itself does not tell of the pings by which an idle peer shows that it
 // lives.
 func (c *Client) dial(ctx context.Context, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
-		dial = func(ctx context.Context, address string) (Conn, error) {
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: longest, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
 		}
 	}

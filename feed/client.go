@@ -1,0 +1,79 @@
+package feed
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/egret-gateway/egret/xds"
+)
+
+// Client keeps the feed of one Gateway up to date in its data plane.
+type Client struct {
+	// Stream says where from and as whom; its Types are set by Run.
+	Stream xds.Client
+
+	pending atomic.Pointer[string]
+}
+
+// Run calls apply with every feed that is whole, one at a time, until ctx ends.
+// A feed whose plan did not change has the same Plan pointer as the one before,
+// so that a denial is in force without anything being compiled. What apply
+// refuses is refused to the controller with the error's text; the feed is
+// offered again with the next change.
+func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) error) error {
+	c.Stream.Types = Types
+	have, last := newParts(), (*joined)(nil)
+	return c.Stream.Run(ctx, func(ctx context.Context, change xds.Change) error {
+		if err := have.change(change); err != nil {
+			return err
+		}
+		head, ok := have.heads[nameHead]
+		if !ok || last != nil && last.head.equal(head) {
+			return nil // the head of what changed is still to come
+		}
+		f, err := have.join(last)
+		if err != nil {
+			text := err.Error()
+			c.pending.Store(&text)
+			return nil // removals are still to come, after the head
+		}
+		c.pending.Store(nil)
+		if err := apply(ctx, f); err != nil {
+			return err
+		}
+		last = &joined{head: head, feed: f}
+		return nil
+	})
+}
+
+// change takes all of a response in, or nothing.
+func (p *parts) change(change xds.Change) error {
+	fresh := newParts()
+	for _, r := range change.Changed {
+		if err := fresh.put(r); err != nil {
+			return err
+		}
+	}
+	p.merge(fresh)
+	for _, name := range change.Removed {
+		p.drop(change.Type, name)
+	}
+	return nil
+}
+
+// LastHeard is when the controller was last known to be there; zero = never.
+// While all is well it is never more than a few seconds ago.
+func (c *Client) LastHeard() time.Time { return c.Stream.State().Heard }
+
+// State is how the stream stands.
+func (c *Client) State() xds.State { return c.Stream.State() }
+
+// Pending says what is still missing of a newer feed than the one applied, ""
+// when nothing is.
+func (c *Client) Pending() string {
+	if text := c.pending.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
