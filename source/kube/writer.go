@@ -1,0 +1,219 @@
+package kube
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/egret-gateway/egret/source"
+)
+
+// writer keeps the status of objects as it was asked for.
+type writer struct {
+	client     *rest.RESTClient
+	controller string
+	log        *slog.Logger
+	now        func() time.Time
+	watched    []*watched // kinds whose status is written
+	drifted    chan struct{}
+
+	mu       sync.Mutex // held for a whole round
+	asked    map[source.Key]asked
+	attempts map[source.Key]attempt
+	next     time.Time // when something is to be tried again, zero for never
+}
+
+func newWriter(client *rest.RESTClient, o Options) *writer {
+	return &writer{
+		client:     client,
+		controller: o.Controller,
+		log:        o.Log,
+		now:        o.Now,
+		drifted:    make(chan struct{}, 1),
+		attempts:   map[source.Key]attempt{},
+	}
+}
+
+func (w *writer) poke() { poke(w.drifted) }
+
+func (w *writer) write(ctx context.Context, a map[source.Key]asked) error {
+	if w.controller == "" {
+		return fmt.Errorf("status cannot be written: no controller is named")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = a
+	err := w.round(ctx)
+	w.poke() // so that run sees when the next try is due
+	return err
+}
+
+// gathering is how long the changes that one round causes are waited for.
+const gathering = 200 * time.Millisecond
+
+// run repairs what others overwrite and tries again what failed.
+func (w *writer) run(ctx context.Context) {
+	for {
+		var again <-chan time.Time
+		if pause, ok := w.untilNext(); ok {
+			again = time.After(pause)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.drifted:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gathering):
+			}
+		case <-again:
+		}
+		w.mu.Lock()
+		if err := w.round(ctx); err != nil && ctx.Err() == nil {
+			w.log.Debug("status not written", "err", err)
+		}
+		w.mu.Unlock()
+	}
+}
+
+func (w *writer) untilNext() (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(w.next.Sub(w.now()), 10*time.Millisecond), !w.next.IsZero()
+}
+
+// job is one object whose status differs from what is asked.
+type job struct {
+	watched *watched
+	item    *item
+	asked   asked
+	digest  string
+	err     error
+}
+
+// round writes what differs and is due.
+func (w *writer) round(ctx context.Context) error {
+	w.next = time.Time{}
+	if w.asked == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	jobs := w.jobs()
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, j := range jobs {
+		g.Go(func() error {
+			j.err = w.put(ctx, j)
+			return nil
+		})
+	}
+	g.Wait()
+	var errs []error
+	now := w.now()
+	for _, j := range jobs {
+		a := w.attempts[j.item.key].next(j.digest, now)
+		w.attempts[j.item.key] = a
+		if j.err != nil {
+			errs = append(errs, fmt.Errorf("status of %s: %w", j.item.key, j.err))
+			w.wake(a.due(j.digest))
+		}
+	}
+	return tooMany(errs)
+}
+
+// jobs compares every object with what is asked of it.
+func (w *writer) jobs() []*job {
+	now := w.now()
+	for key, a := range w.attempts {
+		if now.Sub(a.at) > forgotten {
+			delete(w.attempts, key)
+		}
+	}
+	var out []*job
+	for _, k := range w.watched {
+		for _, i := range k.store.list() {
+			a := w.asked[i.key]
+			if k.kind.patch(i, a, w.controller, now) == nil {
+				continue
+			}
+			j := &job{watched: k, item: i, asked: a, digest: a.digest()}
+			if due := w.attempts[i.key].due(j.digest); due.After(now) {
+				w.wake(due)
+				continue
+			}
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// wake asks for a round at that time.
+func (w *writer) wake(at time.Time) {
+	if w.next.IsZero() || at.Before(w.next) {
+		w.next = at
+	}
+}
+
+// digest tells apart what is asked of an object at different times.
+func (a asked) digest() string {
+	sum := sha256.New()
+	json.NewEncoder(sum).Encode([]any{a.conditions, a.addresses, a.features})
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// put writes the status of one object: what is there is read once more, so
+// that entries of others that the watch has not brought yet stay, and the
+// patch carries the resourceVersion that it was made from. A conflict is
+// settled once, by reading again.
+func (w *writer) put(ctx context.Context, j *job) error {
+	err := w.try(ctx, j)
+	if apierrors.IsConflict(err) {
+		err = w.try(ctx, j)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil // deleted in the meantime
+	}
+	return err
+}
+
+func (w *writer) try(ctx context.Context, j *job) error {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	k, path := &j.watched.kind, j.watched.kind.objectPath(j.watched.served(), j.item.key)
+	raw, err := w.client.Get().AbsPath(path...).Do(ctx).Raw()
+	if err != nil {
+		return err
+	}
+	live, err := k.decode(raw, w.controller)
+	if err != nil {
+		return err
+	}
+	if live.uid != j.item.uid {
+		return nil // another of the same name, of which nothing is known yet
+	}
+	p := k.patch(live, j.asked, w.controller, w.now())
+	if p == nil {
+		return nil
+	}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": live.resourceVersion},
+		"status":   p,
+	})
+	if err != nil {
+		return err
+	}
+	return w.client.Patch(types.MergePatchType).AbsPath(append(path, "status")...).
+		Param("fieldManager", w.controller).Body(body).Do(ctx).Error()
+}
