@@ -5,10 +5,10 @@ PKGS    ?= ./...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-up cluster-down cluster-kubeconfig images test-cluster
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Build, then serve the whole quickstart on loopback
 	@$(BIN) quickstart
@@ -46,6 +46,22 @@ cross: ## Compile for linux/arm64 and darwin/arm64
 
 acceptance: ## Rewrite docs/acceptance.md from the names of the tests
 	$(GO) run ./lab/acceptance -w
+
+cluster-up: ## Start a Kubernetes of one node for tests (Linux, root; the first time builds it)
+	@lab/cluster/cluster.sh ensure
+
+cluster-down: ## End it; what was built stays
+	@lab/cluster/cluster.sh down
+
+cluster-kubeconfig: ## Print the path of its kubeconfig
+	@lab/cluster/cluster.sh kubeconfig
+
+images: ## Build the container images, without Docker; the test cluster can pull them at once
+	@lab/cluster/cluster.sh images
+
+test-cluster: ## Run the tests on a cluster: the one KUBECONFIG names, else the test cluster
+	@test -n "$$KUBECONFIG" || { lab/cluster/cluster.sh ensure && lab/cluster/cluster.sh images; }
+	$(GO) test -tags cluster -count=1 -timeout 40m ./lab/e2e/...
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
 	@git diff --exit-code -- docs/acceptance.md
