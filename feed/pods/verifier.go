@@ -2,7 +2,6 @@ package pods
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // refuses duplicate names
 	"github.com/go-jose/go-jose/v4/jwt"
 	"google.golang.org/grpc/metadata"
 
@@ -102,7 +102,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Pod, error) {
 	if err != nil {
 		return Pod{}, errors.New("this is no token signed as ServiceAccount tokens are")
 	}
-	keys, key, err := v.key(ctx, signed.Signatures[0].Header)
+	keys, key, err := v.key(ctx, signed.Signatures[0].Protected)
 	if err != nil {
 		return Pod{}, err
 	}
