@@ -6,11 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,7 +62,8 @@ type world struct {
 	problems source.Problems
 	emitted  int
 	written  error
-	status   Status // what is asked besides conditions
+	status   Status                 // what is asked besides conditions
+	watch    func(*source.Snapshot) // called with every snapshot
 }
 
 // start runs a source with the given changes to its options until the test ends.
@@ -103,6 +106,9 @@ func (w *world) take(ctx context.Context, snap source.Snapshot, ps source.Proble
 	defer w.mu.Unlock()
 	w.snapshot, w.problems, w.written = snap, ps, err
 	w.emitted++
+	if w.watch != nil {
+		w.watch(&snap)
+	}
 	close(w.cond)
 	w.cond = make(chan struct{})
 }
@@ -291,6 +297,28 @@ func seeing(see func(*http.Request)) func(*Options) {
 		o.Config = rest.CopyConfig(o.Config)
 		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return tripper{next, see} })
 	}
+}
+
+// keeping keeps the body of the last watch of a resource.
+func keeping(resource string, body *atomic.Pointer[io.ReadCloser]) func(*Options) {
+	return func(o *Options) {
+		o.Config = rest.CopyConfig(o.Config)
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return keeper{next, resource, body} })
+	}
+}
+
+type keeper struct {
+	next     http.RoundTripper
+	resource string
+	body     *atomic.Pointer[io.ReadCloser]
+}
+
+func (k keeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.next.RoundTrip(r)
+	if err == nil && r.URL.Query().Get("watch") != "" && strings.Contains(r.URL.Path, k.resource) {
+		k.body.Store(&resp.Body)
+	}
+	return resp, err
 }
 
 const foreign = "example.com/somebody-else"

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/egret-gateway/egret/source"
 )
@@ -108,7 +110,7 @@ func (w *writer) round(ctx context.Context) error {
 	if w.asked == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), roundLimit)
 	defer cancel()
 	jobs := w.jobs()
 	var g errgroup.Group
