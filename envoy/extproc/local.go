@@ -1,0 +1,82 @@
+package extproc
+
+import (
+	"net/http"
+	"strings"
+
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/egret-gateway/egret/engine"
+)
+
+// answered reports whether an answer is a backend's, by Envoy's word for where
+// a response came from.
+func answered(details string) bool {
+	return details == "via_upstream" || details == "websocket_handshake_unsuccessful" || details == ""
+}
+
+// local puts an answer of ours in the place of one that Envoy made, so that
+// failures look the same on both planes.
+func (f *flow) local(status int, details string) *extproc.ProcessingResponse {
+	if f.x == nil { // Envoy refused the request before anybody was asked
+		return immediate(plain(status, "refused"), "")
+	}
+	if f.ended {
+		return toResponseHeaders(&extproc.CommonResponse{})
+	}
+	if f.attempt == nil {
+		return f.unread(status, details)
+	}
+	failure, outcome := failureOf(status, details)
+	return f.refuse(f.x.Fail(failure, details), outcome)
+}
+
+// unread answers a request whose body did not arrive whole.
+func (f *flow) unread(status int, details string) *extproc.ProcessingResponse {
+	if status == http.StatusRequestEntityTooLarge {
+		f.x.Refuse(f.x.TooLarge())
+		return f.refuse(f.x.Refusal, engine.Done)
+	}
+	r := incomplete(details)
+	if status == http.StatusRequestTimeout || status == http.StatusGatewayTimeout {
+		const slow = "the request body arrives too slowly"
+		r.Status, r.Code, r.Body = http.StatusRequestTimeout, "slow_body", []byte(slow+"\n")
+	}
+	f.x.Refuse(r)
+	return f.refuse(r, engine.ClientGone)
+}
+
+// incomplete is the refusal of a request of which not all came.
+func incomplete(details string) *engine.Refusal {
+	r := plain(http.StatusBadRequest, "broken_body")
+	r.Reason, r.Body = "the request body could not be read: "+details, []byte("the request body is not complete\n")
+	return r
+}
+
+func plain(status int, code string) *engine.Refusal {
+	return &engine.Refusal{
+		Status: status, Code: code,
+		Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(http.StatusText(status) + "\n"),
+	}
+}
+
+// failureOf is why Envoy has no answer of a backend, by its own words.
+func failureOf(status int, details string) (engine.Failure, engine.Outcome) {
+	has := func(words ...string) bool {
+		for _, w := range words {
+			if strings.Contains(details, w) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("no_healthy_upstream", "no_cluster_found", "cluster_not_found", "maintenance_mode"):
+		return engine.NoEndpoint, engine.UpstreamGone
+	case has("connection_failure", "connection_timeout", "overflow"): // before "timeout": the connection's own
+		return engine.NoConnect, engine.UpstreamGone
+	case has("timeout"), status == http.StatusGatewayTimeout:
+		return engine.NoTime, engine.TimedOut
+	}
+	return engine.NoAnswer, engine.UpstreamGone
+}
