@@ -5,7 +5,7 @@ PKGS    ?= ./...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-up cluster-down cluster-kubeconfig images test-cluster
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ cross: ## Compile for linux/arm64 and darwin/arm64
 
 acceptance: ## Rewrite docs/acceptance.md from the names of the tests
 	$(GO) run ./lab/acceptance -w
+
+cluster-build: ## Compile Kubernetes, etcd and containerd into the user's cache (about ten minutes)
+	@lab/cluster/cluster.sh programs
 
 cluster-up: ## Start a Kubernetes of one node for tests (Linux, root; the first time builds it)
 	@lab/cluster/cluster.sh ensure
