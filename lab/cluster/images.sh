@@ -2,10 +2,11 @@
 # build/tools/mkimage and served by build/tools/imgreg under the names in them.
 # Sourced by cluster.sh.
 
-# mk TAR SOURCE ARGS...: skipped when neither SOURCE, a file, nor ARGS changed.
+# mk TAR SOURCE ARGS...: skipped when neither SOURCE, a file, nor ARGS nor
+# an entrypoint changed.
 mk() {
   local tar=$IMAGES/$1.tar stamp=$IMAGES/.$1 sum
-  sum=$({ echo "${@:3}"; cat "$2" "$BIN/mkimage"; } | sha256sum)
+  sum=$({ echo "${@:3}"; cat "$2" "$BIN/mkimage" "$HERE"/addons/*.sh; } | sha256sum)
   [ -e "$tar" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return
   "$BIN/mkimage" -o "$tar" "${@:3}" >&2
   echo "$sum" >"$stamp"

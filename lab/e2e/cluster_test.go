@@ -119,6 +119,19 @@ func TestCluster(t *testing.T) {
 			t.Errorf("exit status %d: %s", out.Code, out.Stderr)
 		}
 	})
+	t.Run("Egret's images have all the names that manifests give them", func(t *testing.T) {
+		pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: names, namespace: " + ns + "}\nspec:\n  restartPolicy: Never\n" +
+			"  securityContext: {runAsNonRoot: true}\n  containers:\n"
+		for i, image := range []string{
+			"ghcr.io/egret-gateway/egret:latest", "ghcr.io/egret-gateway/egret:dev", "localhost:5000/wg-ai-gateway:latest",
+			"ghcr.io/nerdalert/wg-ai-gateway:latest", "ghcr.io/nerdalert/wg-ai-gateway:prefix-rewrite-fix",
+			"ghcr.io/egret-gateway/maas-api:latest", "ghcr.io/nerdalert/maas-api:external-models", "quay.io/opendatahub/maas-api:latest",
+		} {
+			pod += fmt.Sprintf("    - {name: c%d, image: %q, imagePullPolicy: Always, command: [/egret, version]}\n", i, image)
+		}
+		c.Apply(t, pod)
+		c.Kubectl(t, "wait", "-n", ns, "pod/names", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+	})
 	t.Run("a new image is pulled without a restart", func(t *testing.T) {
 		const image = "registry.example/fresh:v1"
 		for _, word := range []string{"first", "second"} {
