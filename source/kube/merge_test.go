@@ -134,6 +134,9 @@ func TestPatch(t *testing.T) {
 	f("gateway-104 B-04 other controllers' entries stay", "XBackendDestination",
 		`{"metadata":{"name":"d"},"status":{"controllers":[{"name":"a.com/x","y":1},{"name":"`+ours+`"},{"name":"b.com/x"}]}}`,
 		asked{}, `{"controllers":[{"name":"a.com/x","y":1},{"name":"b.com/x"}]}`)
+	f("gateway-103 B-04 our entry is beside others'", "XBackendDestination",
+		`{"metadata":{"name":"d","generation":2},"status":{"controllers":[{"name":"a.com/x","y":1}]}}`,
+		yes, `{"controllers":[{"name":"a.com/x","y":1},{"name":"`+ours+`","conditions":[`+said+`]}]}`)
 	ip := gwv1.IPAddressType
 	f("gateway-52 gateway-53 a Gateway's listeners and addresses", "Gateway",
 		`{"metadata":{"name":"g","generation":2},"spec":{"listeners":[{"name":"z"},{"name":"a"},{"name":"new"}]},"status":{"addresses":[{"value":"old"}],"listeners":[{"name":"gone"}]}}`,

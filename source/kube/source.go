@@ -44,6 +44,7 @@ type Options struct {
 type Source struct {
 	watched []*watched
 	changed chan struct{}
+	opened  atomic.Bool // a route or Gateway has changed
 	holding time.Duration
 	quiet   time.Duration
 	log     *slog.Logger
@@ -72,9 +73,16 @@ func New(o Options) (*Source, error) {
 	s := &Source{changed: make(chan struct{}, 1), ready: make(chan struct{}), quiet: o.Quiet, holding: o.Hold, log: o.Log}
 	s.writer = newWriter(client, o)
 	s.pending.Store(int32(len(chosen)))
+	away := &outage{log: o.Log}
 	for _, k := range chosen {
-		w := &watched{kind: k, client: client, manager: o.Controller, log: o.Log, retry: o.Retry, answered: s.answered}
-		w.store = &store{kind: &w.kind, items: map[source.Key]*item{}, changed: func() { poke(s.changed) }, drifted: s.writer.poke}
+		w := &watched{kind: k, client: client, manager: o.Controller, log: o.Log, retry: o.Retry, answered: s.answered, outage: away}
+		opens := k.opens()
+		w.store = &store{kind: &w.kind, items: map[source.Key]*item{}, drifted: s.writer.poke, changed: func() {
+			if opens {
+				s.opened.Store(true)
+			}
+			poke(s.changed)
+		}}
 		s.watched = append(s.watched, w)
 		if k.shape != shapeNone {
 			s.writer.watched = append(s.writer.watched, w)
@@ -116,6 +124,10 @@ func (s *Source) Run(ctx context.Context, emit func(source.Snapshot, source.Prob
 	}
 	running.Go(func() { s.writer.run(ctx) })
 	for s.settle(ctx) {
+		s.guard(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		emit(s.snapshot())
 		select {
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
@@ -262,6 +263,69 @@ spec:
 	if err := server.Install(ctx, resource); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// gated holds back the watch of policies, once it is shut, until it is open,
+// and tells when somebody asks which policies there are.
+type gated struct {
+	next  http.RoundTripper
+	shut  *atomic.Bool
+	open  chan struct{}
+	asked func()
+}
+
+func (g gated) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(r)
+	if err != nil || !strings.Contains(r.URL.Path, "authpolicies") {
+		return resp, err
+	}
+	if r.URL.Query().Get("watch") != "" {
+		resp.Body = late{resp.Body, g.shut, g.open}
+	} else if strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadataList") && g.shut.Load() {
+		g.asked()
+	}
+	return resp, err
+}
+
+// late is a body whose bytes are held back from when it is shut until it is open.
+type late struct {
+	io.ReadCloser
+	shut *atomic.Bool
+	open <-chan struct{}
+}
+
+func (l late) Read(p []byte) (int, error) {
+	n, err := l.ReadCloser.Read(p)
+	if l.shut.Load() {
+		<-l.open
+	}
+	return n, err
+}
+
+// The watch of policies is the slowest of all here, and yet no route is seen
+// without the policy that was there before it.
+func TestGuard(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, fmt.Sprintf(webGateway, "g", "egret"))
+	var shut atomic.Bool
+	open := make(chan struct{})
+	release := sync.OnceFunc(func() { close(open) })
+	t.Cleanup(release)
+	w := start(t, func(o *Options) {
+		o.Config = rest.CopyConfig(o.Config)
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return gated{next, &shut, open, release} })
+	})
+	w.round(ns)
+	shut.Store(true)
+	w.mu.Lock()
+	w.watch = func(s *source.Snapshot) {
+		if in(s.HTTPRoutes, ns, "chat") != nil && in(s.AuthPolicies, ns, "guard") == nil {
+			t.Error("the route is there and its policy is not")
+		}
+	}
+	w.mu.Unlock()
+	apply(t, ns, policy+"\n---\n"+fmt.Sprintf(chatRoute, "[{name: g}]"))
+	w.sees("the route", func(s *source.Snapshot) bool { return in(s.HTTPRoutes, ns, "chat") != nil })
 }
 
 func TestOutage(t *testing.T) {

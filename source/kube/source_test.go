@@ -2,7 +2,6 @@ package kube
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -121,7 +120,8 @@ func TestJudge(t *testing.T) {
 			t.Helper()
 			answered := 0
 			s, _, _ := counted(t, "AuthPolicy")
-			w := &watched{kind: *s.kind, store: s, log: slog.New(slog.NewTextHandler(io.Discard, nil)), answered: func() { answered++ }}
+			quiet := slog.New(slog.DiscardHandler)
+			w := &watched{kind: *s.kind, store: s, log: quiet, answered: func() { answered++ }, outage: &outage{log: quiet}}
 			if read {
 				listed{s, w}.Replace([]any{object(t, "AuthPolicy", `{"metadata":{"name":"a"}}`)}, "")
 			}

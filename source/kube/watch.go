@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -43,6 +44,7 @@ type watched struct {
 	retry   time.Duration
 	// answered is called when the kind is known for the first time.
 	answered func()
+	outage   *outage // of all kinds together
 
 	reflectors map[string]*cache.Reflector // by version
 
@@ -57,7 +59,7 @@ type watched struct {
 // Bounds of the pause between two attempts of a reflector to reconnect.
 const (
 	reconnectFirst = 200 * time.Millisecond
-	reconnectLast  = 5 * time.Second
+	reconnectLast  = 2 * time.Second
 )
 
 // run watches the kind until ctx is done.
@@ -135,7 +137,8 @@ func (w *watched) found() {
 	first := !w.known
 	w.known = true
 	w.mu.Unlock()
-	if was != nil {
+	w.outage.end()
+	if was != nil && was.Why != Unreachable {
 		w.log.Info("kind is read again", "kind", w.kind.name, "was", was.Why)
 	}
 	if first {
@@ -168,13 +171,34 @@ func (w *watched) judge(err error) {
 	if w.read {
 		m.Kept = w.store.len()
 	}
-	if w.missing == nil || w.missing.Why != m.Why {
+	if m.Why == Unreachable {
+		w.outage.begin(m.Kind, err)
+	} else if w.missing == nil || w.missing.Why != m.Why {
 		w.log.Warn("kind cannot be read", "kind", w.kind.name, "why", m.Why, "kept", m.Kept, "err", err)
 	}
 	w.missing = m
 	if !w.known && m.Why != Unreachable {
 		w.known = true
 		w.answered()
+	}
+}
+
+// outage tells of an API server that cannot be reached once, rather than once
+// for every kind.
+type outage struct {
+	log *slog.Logger
+	is  atomic.Bool
+}
+
+func (o *outage) begin(kind string, err error) {
+	if !o.is.Swap(true) {
+		o.log.Warn("the API server does not answer; what was read stays in force", "kind", kind, "err", err)
+	}
+}
+
+func (o *outage) end() {
+	if o.is.Swap(false) {
+		o.log.Info("the API server answers again")
 	}
 }
 

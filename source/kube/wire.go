@@ -49,6 +49,8 @@ type wire struct {
 	kind    *kind
 	version string
 	manager string
+	// headsOnly asks for metadata alone.
+	headsOnly bool
 }
 
 var _ cache.ListerWatcherWithContext = (*wire)(nil)
@@ -76,6 +78,9 @@ func (w *wire) request(o metav1.ListOptions) *rest.Request {
 		if value != "" {
 			r.Param(name, value)
 		}
+	}
+	if w.headsOnly {
+		r.SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
 	}
 	set("labelSelector", w.kind.labels)
 	set("fieldSelector", w.kind.fields)
