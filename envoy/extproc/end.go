@@ -105,14 +105,25 @@ func (f *flow) told(e *logged.HTTPAccessLogEntry) {
 	if outcome != engine.Done {
 		f.x.Record.Reason = details
 	}
-	switch {
-	case outcome == engine.Done || outcome == engine.ClientGone:
-	case f.reply.begun && f.reply.plan.Hold:
-		// Half an answer that is no stream is of no use and is free.
-		f.x.Fail(engine.NoAnswer, details)
-		f.x.Refusal = nil
+	if outcome == engine.UpstreamGone || outcome == engine.TimedOut {
+		f.broken(int(e.GetResponse().GetResponseCode().GetValue()), details)
 	}
 	f.end(outcome, sent)
+}
+
+// broken settles an answer that the backend did not finish. Envoy may have
+// answered in its place, when it noticed before the head had left. Half an
+// answer that is no stream is of no use, and is free.
+func (f *flow) broken(status int, details string) {
+	instead := status != f.x.Record.Status
+	if !instead && !f.reply.plan.Hold {
+		return
+	}
+	failure, _ := failureOf(status, details)
+	f.x.Fail(failure, details)
+	if !instead {
+		f.x.Refusal = nil
+	}
 }
 
 // outcomeOf reads an end out of Envoy's flags.

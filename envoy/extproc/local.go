@@ -17,9 +17,9 @@ func answered(details string) bool {
 
 // local puts an answer of ours in the place of one that Envoy made, so that
 // failures look the same on both planes.
-func (f *flow) local(status int, details string) *extproc.ProcessingResponse {
-	if f.x == nil { // Envoy refused the request before anybody was asked
-		return immediate(plain(status, "refused"), "")
+func (f *flow) local(m *extproc.ProcessingRequest, status int, details string) *extproc.ProcessingResponse {
+	if f.x == nil {
+		return f.unseen(m, status, details)
 	}
 	if f.ended {
 		return toResponseHeaders(&extproc.CommonResponse{})
@@ -29,6 +29,18 @@ func (f *flow) local(status int, details string) *extproc.ProcessingResponse {
 	}
 	failure, outcome := failureOf(status, details)
 	return f.refuse(f.x.Fail(failure, details), outcome)
+}
+
+// unseen answers a request that Envoy refused before anybody was asked, such
+// as one whose path has a fragment. What it asked for is not known here; the
+// engine makes the record all the same, and the refusal of a path.
+func (f *flow) unseen(m *extproc.ProcessingRequest, status int, details string) *extproc.ProcessingResponse {
+	f.x, _ = f.server.opts.Engine.Begin(f.ctx, head(f.meta, m, pseudo{}, http.Header{}))
+	if f.x.Refusal == nil || f.x.Refusal.Status != status {
+		f.x.Refuse(plain(status, "refused"))
+	}
+	f.x.Refusal.Reason = "Envoy refused the request: " + details
+	return f.refuse(f.x.Refusal, engine.Done)
 }
 
 // unread answers a request whose body did not arrive whole.

@@ -30,7 +30,7 @@ func (f *flow) responseHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHead
 	details := attribute(m, "response.code_details")
 	p, h := read(r.GetHeaders())
 	if !answered(details) {
-		return f.local(p.status, details)
+		return f.local(m, p.status, details)
 	}
 	if f.x == nil || f.attempt == nil { // no message about the request came: there is nothing to go by
 		return immediate(bug(), "")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/lab/envoybin"
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/ident/local"
 	"github.com/egret-gateway/egret/source/file"
@@ -101,5 +103,29 @@ func run(t *testing.T, s *Scenario, p *plan.Plan, who *realm) {
 	}
 	if diff := cmp.Diff(observed["native"], observed["processor"]); diff != "" {
 		t.Errorf("the bodies differ (-native +processor)\n%s", diff)
+	}
+	for _, version := range envoybin.Versions {
+		t.Run("envoy "+version, func(t *testing.T) { beside(t, version, s, p, who, observed["native"]) })
+	}
+}
+
+// beside plays a scenario through a real Envoy. What the native plane did is
+// the script now: all that it was held against holds here too.
+func beside(t *testing.T, version string, s *Scenario, p *plan.Plan, who *realm, native []Observed) {
+	known := of(s.Title)
+	var steps []Step
+	for i, step := range s.Steps {
+		if !slices.ContainsFunc(known, func(d difference) bool { return d.unplayed && d.concerns(i+1, &step) }) {
+			steps = append(steps, step)
+		}
+	}
+	seen, err := replay(p, who, steps, newEnvoy(envoybin.Path(t, version)), native)
+	if err != nil {
+		t.Errorf("request %d: %v", len(seen)+1, err)
+	}
+	for i := range seen {
+		if diff := cmp.Diff(compared(known, i+1, nil, native[i]), compared(known, i+1, nil, seen[i])); diff != "" {
+			t.Errorf("request %d differs (-native +envoy)\n%s", i+1, diff)
+		}
 	}
 }

@@ -4,7 +4,8 @@
 //
 //	testdata/*.txtar ─► manifests ─► source/file ─► compile ─► plan ─┬─► native:    proxy.Server
 //	                 └► script ─► client ─► Body ────────────────────┴─► processor: Envoy's message order
-//	                              scripted upstream ◄─────────────────────┘
+//	                              scripted upstream ◄─────────────────────┤
+//	                                                                      └─► envoy:     real Envoys, extproc beside them
 //
 // A file begins with its title, which carries acceptance numbers, and perhaps
 // with a line "with: a b" that adds testdata/share/a.yaml and b.yaml, and one
@@ -21,6 +22,12 @@
 // The processor is not Envoy: it drives the engine in the order in which an
 // external processor gets to see a request, knows the request as a list of
 // pseudo-headers and headers only, and finds the entry with a matcher of its
-// own, as Envoy does. It proves the engine's seam before Envoy stands behind
-// it.
+// own, as Envoy does. It shows what any external processor could do, on the
+// scripted clock.
+//
+// The envoys are both ends of what the project promises to work with. They have
+// processes and sockets, so their runs have a clock that stands still
+// but for the script's pauses, and Envoy's own time-outs take the time that they
+// take. What they do otherwise than the native plane is listed (differences),
+// with the reason; all else must be the same.
 package conform

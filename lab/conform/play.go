@@ -5,8 +5,8 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
-	"testing/synctest"
 	"time"
 
 	"github.com/egret-gateway/egret/engine"
@@ -25,10 +25,23 @@ type Observed struct {
 	Stuck   string // the first piece of a stream that did not come when it was sent
 }
 
-// play runs the steps against a body in a bubble of its own and returns what
-// was observed, one per request.
-func play(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *World) (Body, error)) (seen []Observed, err error) {
-	w := newWorld(p, r)
+// play runs the steps against a body in a bubble and returns what was
+// observed, one per request.
+func play(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *World) (Body, error)) ([]Observed, error) {
+	return newWorld(p, r, &clock{}, newPipe()).play(steps, open, nil)
+}
+
+// replay runs the steps against a body that lives in real time and on real
+// sockets. What another body did says how many records to wait for.
+func replay(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *World) (Body, error), before []Observed) ([]Observed, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return newWorld(p, r, &clock{stands: true}, l).play(steps, open, before)
+}
+
+func (w *World) play(steps []Step, open func(context.Context, *World) (Body, error), before []Observed) (seen []Observed, err error) {
 	go w.upstream.server.Serve(w.upstream.listener)
 	defer w.upstream.server.Close()
 	body, err := open(context.Background(), w)
@@ -37,9 +50,13 @@ func play(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *Worl
 	}
 	defer body.Close()
 	for i := range steps {
-		pause(steps[i].Wait)
+		w.clock.pause(steps[i].Wait)
 		for range max(1, steps[i].Repeat) {
-			o, err := w.step(body, &steps[i])
+			records := 0
+			if len(seen) < len(before) {
+				records = len(before[len(seen)].Records)
+			}
+			o, err := w.step(body, &steps[i], records)
 			if err != nil {
 				return seen, err
 			}
@@ -50,16 +67,16 @@ func play(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *Worl
 }
 
 // step makes one request and gathers what came of it.
-func (w *World) step(body Body, s *Step) (*Observed, error) {
+func (w *World) step(body Body, s *Step, records int) (*Observed, error) {
 	w.begin(s)
-	start := time.Now()
+	start := w.clock.Now()
 	ctx, leave := context.WithCancel(context.Background())
 	defer leave()
 	res, err := body.Call(ctx, s.request())
 	if err != nil {
 		return nil, err
 	}
-	o := &Observed{Status: res.Status, Header: maps.Clone(res.Header), After: time.Since(start)}
+	o := &Observed{Status: res.Status, Header: maps.Clone(res.Header), After: w.clock.Now().Sub(start)}
 	for _, name := range []string{"Date", "Connection", "Content-Length", "Trailer"} {
 		delete(o.Header, name)
 	}
@@ -71,7 +88,8 @@ func (w *World) step(body Body, s *Step) (*Observed, error) {
 		leave()
 	}
 	res.Body.Close()
-	synctest.Wait() // for the exchange to end
+	w.clock.rest() // for the exchange to end
+	w.await(records)
 	o.Calls = w.upstream.end()
 	for _, r := range w.recorded() {
 		o.Records = append(o.Records, flat(&r))
@@ -100,14 +118,28 @@ func (w *World) read(o *Observed, s *Step, body io.Reader) bool {
 			return false
 		}
 		// The upstream waits behind each piece, unless it was cut off.
-		synctest.Wait()
+		w.clock.rest()
 		select {
 		case w.upstream.gate <- struct{}{}:
-		case <-time.After(patience / 2):
+		case <-time.After(w.clock.enough()):
 			return true
 		}
 	}
 	return true
+}
+
+// await waits for so many records.
+func (w *World) await(n int) {
+	w.mu.Lock()
+	ended := w.ended
+	w.mu.Unlock()
+	for range n {
+		select {
+		case <-ended:
+		case <-time.After(w.clock.enough()):
+			return
+		}
+	}
 }
 
 // flat is a Record without what two runs need not share: clock readings, and

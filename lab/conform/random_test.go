@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/egret-gateway/egret/lab/envoybin"
 )
 
 // TestRandom sends requests that nobody thought of through both bodies: odd
@@ -37,6 +39,11 @@ func TestRandom(t *testing.T) {
 			observed[b.name] = seen
 		})
 	}
+	known := of("random")
+	beside, err := replay(p, stage.realm, s.Steps, newEnvoy(envoybin.Path(t, envoybin.Newest)), observed["native"])
+	if err != nil {
+		t.Fatalf("envoy: %v", err)
+	}
 	statuses := map[int]int{}
 	for i, got := range observed["native"] {
 		statuses[got.Status]++
@@ -45,6 +52,9 @@ func TestRandom(t *testing.T) {
 		}
 		if diff := cmp.Diff(got, observed["processor"][i]); diff != "" {
 			t.Errorf("%+v (-native +processor)\n%s", s.Steps[i], diff)
+		}
+		if diff := cmp.Diff(compared(known, i+1, &s.Steps[i], got), compared(known, i+1, &s.Steps[i], beside[i])); diff != "" {
+			t.Errorf("request %d %+v (-native +envoy)\n%s", i+1, s.Steps[i], diff)
 		}
 	}
 	for _, status := range []int{200, 302, 400, 401, 404} {

@@ -10,13 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // upstream plays every backend: it does what the script says and remembers
 // what it saw.
 type upstream struct {
-	listener *pipe
+	clock    *clock
+	listener net.Listener
 	server   *http.Server
 	gate     chan struct{} // lets the next piece of a stream out
 
@@ -33,8 +33,8 @@ type Call struct {
 	Body               string
 }
 
-func newUpstream() *upstream {
-	u := &upstream{listener: newPipe(), gate: make(chan struct{})}
+func newUpstream(c *clock, l net.Listener) *upstream {
+	u := &upstream{clock: c, listener: l, gate: make(chan struct{})}
 	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true}
 	return u
 }
@@ -45,7 +45,7 @@ func (u *upstream) dial(ctx context.Context, host string) (net.Conn, error) {
 	if strings.HasPrefix(host, "refused.") {
 		return nil, errors.New("connection refused")
 	}
-	return u.listener.dial(ctx)
+	return u.listener.(*pipe).dial(ctx)
 }
 
 // begin makes the next calls follow a script.
@@ -92,7 +92,7 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
-	pause(b.Slow)
+	u.clock.pause(b.Slow)
 	h := w.Header()
 	maps.Copy(h, fields(b.With))
 	if h["Content-Type"] == nil {
@@ -117,7 +117,7 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 // have that at all.
 func (u *upstream) stream(w http.ResponseWriter, r *http.Request, pieces []Piece) {
 	for i := range pieces {
-		pause(pieces[i].Wait)
+		u.clock.pause(pieces[i].Wait)
 		io.WriteString(w, pieces[i].text())
 		http.NewResponseController(w).Flush()
 		if pieces[i].Hidden {
@@ -129,16 +129,4 @@ func (u *upstream) stream(w http.ResponseWriter, r *http.Request, pieces []Piece
 			return
 		}
 	}
-}
-
-// pause lets scripted time pass.
-func pause(d string) {
-	if d == "" {
-		return
-	}
-	length, err := time.ParseDuration(d)
-	if err != nil {
-		panic("BUG: the script has a bad duration: " + err.Error())
-	}
-	time.Sleep(length)
 }

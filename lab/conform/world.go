@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
-	"time"
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
@@ -22,6 +22,7 @@ const bodyLimit = 4 << 10
 type World struct {
 	Plan     *plan.Plan
 	Engine   *engine.Engine
+	clock    *clock
 	upstream *upstream
 	realm    *realm
 	counters *counters
@@ -29,6 +30,7 @@ type World struct {
 	mu      sync.Mutex
 	ids     int
 	records []engine.Record
+	ended   chan struct{} // one for each of records
 }
 
 // Body is a data plane. It has made World.Plan the one that is served.
@@ -39,15 +41,18 @@ type Body interface {
 	Close()
 }
 
-// newWorld makes a world that serves nothing yet.
-func newWorld(p *plan.Plan, r *realm) *World {
-	w := &World{Plan: p, upstream: newUpstream(), realm: r, counters: &counters{Memory: quota.NewMemory(quota.Options{})}}
+// newWorld makes a world that serves nothing yet. Its backends are at l.
+func newWorld(p *plan.Plan, r *realm, c *clock, l net.Listener) *World {
+	w := &World{
+		Plan: p, clock: c, upstream: newUpstream(c, l), realm: r, ended: make(chan struct{}, 1000),
+		counters: &counters{Memory: quota.NewMemory(quota.Options{Now: c.Now})},
+	}
 	w.Engine = engine.New(engine.Deps{
 		Auth: auth.Deps{
-			Reviewer: r, Authorizer: r, HTTP: tiers{}, Caches: auth.NewCaches(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Reviewer: r, Authorizer: r, HTTP: tiers{}, Caches: auth.NewCaches(), Now: c.Now, Log: slog.New(slog.DiscardHandler),
 		},
-		Limiter: w.counters, Record: w.record, Now: time.Now, NewID: w.newID, Random: w.random,
-		Log: slog.New(slog.DiscardHandler), BodyLimit: bodyLimit,
+		Limiter: w.counters, Record: w.record, Now: c.Now, NewID: w.newID, Random: w.random,
+		Log: slog.New(slog.DiscardHandler), BodyLimit: bodyLimit, Routed: true,
 	})
 	return w
 }
@@ -56,6 +61,7 @@ func (w *World) record(r *engine.Record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.records = append(w.records, *r)
+	w.ended <- struct{}{}
 }
 
 // newID counts, so that two runs of a scenario make the same ids.
@@ -77,7 +83,7 @@ func (w *World) random(n int64) int64 {
 // begin prepares for a step.
 func (w *World) begin(s *Step) {
 	w.mu.Lock()
-	w.records = nil
+	w.records, w.ended = nil, make(chan struct{}, 1000)
 	w.mu.Unlock()
 	w.upstream.begin(s.Upstream)
 	w.realm.away.Store(s.Away == "identity")
