@@ -18,8 +18,8 @@ import (
 
 // Options says what is read, from where, and as whom status is written.
 type Options struct {
-	// Config is how the API server is reached. Where it sets no QPS, 40
-	// requests per second are made, 80 at once.
+	// Config is how the API server is reached. Where it sets no QPS, 50
+	// requests per second are made to read and as many to write, 100 at once.
 	Config *rest.Config
 	// Controller is the controllerName whose entries in status are ours, and
 	// the field manager that writes them. It may be empty where nothing is
@@ -69,9 +69,13 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", o.Config.Host, err)
 	}
+	writes, err := newClient(o.Config) // so that no watch waits for status
+	if err != nil {
+		return nil, fmt.Errorf("API server %s: %w", o.Config.Host, err)
+	}
 	o.fill()
 	s := &Source{changed: make(chan struct{}, 1), ready: make(chan struct{}), quiet: o.Quiet, holding: o.Hold, log: o.Log}
-	s.writer = newWriter(client, o)
+	s.writer = newWriter(writes, o)
 	s.pending.Store(int32(len(chosen)))
 	away := &outage{log: o.Log}
 	for _, k := range chosen {

@@ -126,10 +126,12 @@ func TestFirstSnapshot(t *testing.T) {
 	t.Run("B-35 nothing is served before every kind has answered", func(t *testing.T) {
 		<-held
 		await(t, "answer of all other kinds", func() bool { return slices.Equal(w.source.unknown(), []string{"AuthPolicy"}) })
-		w.mu.Lock()
-		if w.emitted > 0 {
-			t.Error("there is a snapshot without the policies")
+		select {
+		case <-w.source.ready:
+			t.Error("a snapshot is on its way without the policies")
+		default:
 		}
+		w.mu.Lock()
 		w.watch = func(s *source.Snapshot) {
 			if in(s.AuthPolicies, ns, "guard") == nil || in(s.Gateways, ns, "g") == nil {
 				t.Error("a snapshot lacks an object")

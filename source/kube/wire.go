@@ -25,8 +25,8 @@ import (
 // status of hundreds of routes in seconds, little enough for priority and
 // fairness to stay out of it.
 const (
-	defaultQPS   = 40
-	defaultBurst = 80
+	defaultQPS   = 50
+	defaultBurst = 100
 )
 
 // newClient returns a client that speaks JSON and decodes nothing but errors.

@@ -175,14 +175,15 @@ func (a asked) digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// put writes the status of one object: what is there is read once more, so
-// that entries of others that the watch has not brought yet stay, and the
-// patch carries the resourceVersion that it was made from. A conflict is
-// settled once, by reading again.
+// put writes the status of one object. The patch carries the resourceVersion
+// that it was made from, so that it never undoes what somebody else wrote in
+// between: where the watch was behind, the object is read once more.
 func (w *writer) put(ctx context.Context, j *job) error {
-	err := w.try(ctx, j)
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	err := w.send(ctx, j, j.item)
 	if apierrors.IsConflict(err) {
-		err = w.try(ctx, j)
+		err = w.again(ctx, j)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil // deleted in the meantime
@@ -190,32 +191,39 @@ func (w *writer) put(ctx context.Context, j *job) error {
 	return err
 }
 
-func (w *writer) try(ctx context.Context, j *job) error {
-	ctx, cancel := context.WithTimeout(ctx, requestLimit)
-	defer cancel()
-	k, path := &j.watched.kind, j.watched.kind.objectPath(j.watched.served(), j.item.key)
-	raw, err := w.client.Get().AbsPath(path...).Do(ctx).Raw()
+// send patches the status of an object as it is known.
+func (w *writer) send(ctx context.Context, j *job, known *item) error {
+	p := j.watched.kind.patch(known, j.asked, w.controller, w.now())
+	if p == nil {
+		return nil
+	}
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": known.uid, "resourceVersion": known.resourceVersion},
+		"status":   p,
+	})
 	if err != nil {
 		return err
 	}
-	live, err := k.decode(raw, w.controller)
+	return w.client.Patch(types.MergePatchType).AbsPath(append(j.path(), "status")...).
+		Param("fieldManager", w.controller).Body(body).Do(ctx).Error()
+}
+
+// again reads the object and patches what it says now.
+func (w *writer) again(ctx context.Context, j *job) error {
+	raw, err := w.client.Get().AbsPath(j.path()...).Do(ctx).Raw()
+	if err != nil {
+		return err
+	}
+	live, err := j.watched.kind.decode(raw, w.controller)
 	if err != nil {
 		return err
 	}
 	if live.uid != j.item.uid {
 		return nil // another of the same name, of which nothing is known yet
 	}
-	p := k.patch(live, j.asked, w.controller, w.now())
-	if p == nil {
-		return nil
-	}
-	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": live.resourceVersion},
-		"status":   p,
-	})
-	if err != nil {
-		return err
-	}
-	return w.client.Patch(types.MergePatchType).AbsPath(append(path, "status")...).
-		Param("fieldManager", w.controller).Body(body).Do(ctx).Error()
+	return w.send(ctx, j, live)
+}
+
+func (j *job) path() []string {
+	return j.watched.kind.objectPath(j.watched.served(), j.item.key)
 }
