@@ -267,18 +267,19 @@ spec:
 	}
 }
 
-// gated holds back the watch of policies, once it is shut, until it is open,
-// and tells when somebody asks which policies there are.
+// gated holds back the watch of a resource, once it is shut, until it is open,
+// and tells when somebody asks which objects there are.
 type gated struct {
-	next  http.RoundTripper
-	shut  *atomic.Bool
-	open  chan struct{}
-	asked func()
+	next     http.RoundTripper
+	resource string
+	shut     *atomic.Bool
+	open     chan struct{}
+	asked    func()
 }
 
 func (g gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := g.next.RoundTrip(r)
-	if err != nil || !strings.Contains(r.URL.Path, "authpolicies") {
+	if err != nil || !strings.Contains(r.URL.Path, g.resource) {
 		return resp, err
 	}
 	if r.URL.Query().Get("watch") != "" {
@@ -315,7 +316,9 @@ func TestGuard(t *testing.T) {
 	t.Cleanup(release)
 	w := start(t, func(o *Options) {
 		o.Config = rest.CopyConfig(o.Config)
-		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper { return gated{next, &shut, open, release} })
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return gated{next, "authpolicies", &shut, open, release}
+		})
 	})
 	w.round(ns)
 	shut.Store(true)
@@ -328,6 +331,37 @@ func TestGuard(t *testing.T) {
 	w.mu.Unlock()
 	apply(t, ns, policy+"\n---\n"+fmt.Sprintf(chatRoute, "[{name: g}]"))
 	w.sees("the route", func(s *source.Snapshot) bool { return in(s.HTTPRoutes, ns, "chat") != nil })
+}
+
+func TestConflict(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, fmt.Sprintf(webGateway, "g", "egret")+"\n---\n"+model+"\n---\n"+fmt.Sprintf(chatRoute, "[{name: g}]"))
+	var shut atomic.Bool
+	open := make(chan struct{})
+	t.Cleanup(func() { close(open) })
+	w := start(t, func(o *Options) {
+		o.Config = rest.CopyConfig(o.Config)
+		o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return gated{next, "httproutes", &shut, open, func() {}}
+		})
+	})
+	w.round(ns)
+	route := until(t, "HTTPRoute", ns, "chat", "accepted", func(r *gwv1.HTTPRoute) bool { return len(r.Status.Parents) == 1 })
+	w.round(ns) // now the store knows its status
+	shut.Store(true)
+	t.Run("gateway-32 B-24 what another controller wrote that we have not seen yet stays", func(t *testing.T) {
+		entry := `{"parentRef":{"name":"theirs"},"controllerName":"` + foreign + `","conditions":[{"type":"Accepted","status":"True","reason":"Mine","message":"","lastTransitionTime":"2020-01-01T00:00:00Z"}]}`
+		do(t, "PATCH", collection("HTTPRoute", ns)+"/chat/status", `{"status":{"parents":[`+entry+`]}}`)
+		err := w.source.Report(t.Context(), []source.Condition{{Kind: "HTTPRoute", Namespace: ns, Name: "chat",
+			Parent: resolve(route.Spec.ParentRefs[0], ns), Type: "Accepted", Status: "False", Reason: "Pending", Generation: route.Generation}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, "HTTPRoute", ns, "chat", "of two entries", func(r *gwv1.HTTPRoute) bool {
+			p := parentOf(r, source.ControllerEgret, "g")
+			return parentOf(r, foreign, "theirs") != nil && p != nil && is(p.Conditions, "Accepted", "False", "Pending")
+		})
+	})
 }
 
 func TestOutage(t *testing.T) {
