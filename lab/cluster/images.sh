@@ -1,5 +1,5 @@
 # The images that the cluster can pull: tars in $IMAGES, written by
-# build/tools/mkimage and served by build/tools/imgreg under the names in them.
+# tools/mkimage and served by tools/imgreg under the names in them.
 # Sourced by cluster.sh.
 
 # mk TAR SOURCE ARGS...: skipped when neither SOURCE, a file, nor ARGS nor

@@ -1,5 +1,6 @@
 # What the cluster runs: packages of Debian, programs compiled from the modules
-# in build/, each pinned by its go.mod. Sourced by cluster.sh.
+# in build/, each pinned by its go.mod, and our own in tools/. Sourced by
+# cluster.sh.
 
 packages() {
   # nftables, conntrack: kube-proxy; runc: containers; busybox, curl: the image
@@ -14,15 +15,15 @@ packages() {
     { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >/dev/null
 }
 
-# gobuild MODULE LDFLAGS TAGS OUT PACKAGE...: skipped when nothing has changed.
+# gobuild DIR LDFLAGS TAGS OUT PACKAGE...: skipped when nothing has changed.
 gobuild() {
-  local module=$1 ld=$2 tags=$3 out=$4; shift 4
-  local stamp="$BIN/.$module-$(basename "$out")" sum
+  local dir=$1 ld=$2 tags=$3 out=$4; shift 4
+  local stamp="$BIN/.$(basename "$dir")-$(basename "$out")" sum
   sum=$( { go version; echo "$ld $tags $out $*"
-           find "$HERE/build/$module" -type f \( -name '*.go' -o -name 'go.*' \) | sort | xargs cat; } | sha256sum)
+           find "$HERE/$dir" -type f \( -name '*.go' -o -name 'go.*' \) | sort | xargs cat; } | sha256sum)
   [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return
-  log "go build: $module ($*)"
-  (cd "$HERE/build/$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+  log "go build: $dir ($*)"
+  (cd "$HERE/$dir" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
      nice go build -trimpath -ldflags "-s -w $ld" -tags "$tags" -o "$out" "$@")
   echo "$sum" >"$stamp"
 }
@@ -33,14 +34,14 @@ programs() {
   local version containerd=github.com/containerd/containerd/v2 v=k8s.io/component-base/version
   version=$(pinned kubernetes k8s.io/kubernetes)
   gobuild tools "" "" "$BIN/" ./pause ./answer ./mkimage ./imgreg ./relay
-  gobuild kubernetes "-X $v.gitVersion=$version -X $v.gitMajor=1 -X $v.gitMinor=$(cut -d. -f2 <<<"$version")" "" "$BIN/" \
+  gobuild build/kubernetes "-X $v.gitVersion=$version -X $v.gitMajor=1 -X $v.gitMinor=$(cut -d. -f2 <<<"$version")" "" "$BIN/" \
     k8s.io/kubernetes/cmd/{kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy,kubectl} ./lbassign
-  gobuild etcd "" "" "$BIN/etcd" go.etcd.io/etcd/server/v3
+  gobuild build/etcd "" "" "$BIN/etcd" go.etcd.io/etcd/server/v3
   version=$(pinned containerd $containerd)
-  gobuild containerd "-X $containerd/version.Version=${version#v}" "no_btrfs no_devmapper no_zfs no_tracing" "$BIN/" \
+  gobuild build/containerd "-X $containerd/version.Version=${version#v}" "no_btrfs no_devmapper no_zfs no_tracing" "$BIN/" \
     $containerd/cmd/{containerd,containerd-shim-runc-v2,ctr} \
     github.com/containernetworking/plugins/plugins/{main/ptp,main/loopback,ipam/host-local,meta/portmap}
-  gobuild coredns "" "" "$BIN/coredns" .
+  gobuild build/coredns "" "" "$BIN/coredns" .
 }
 
 build() {
