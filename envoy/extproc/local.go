@@ -28,6 +28,9 @@ func (f *flow) local(m *extproc.ProcessingRequest, status int, details string) *
 		return f.unread(status, details)
 	}
 	failure, outcome := failureOf(status, details)
+	if failure == engine.NoEndpoint && f.attempt.Backend.Host != "" {
+		failure = engine.NoConnect // its name led nowhere
+	}
 	return f.refuse(f.x.Fail(failure, details), outcome)
 }
 

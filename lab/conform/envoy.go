@@ -14,6 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+
+	"github.com/egret-gateway/egret/envoy/endpoint"
 	"github.com/egret-gateway/egret/envoy/extproc"
 )
 
@@ -52,7 +55,12 @@ func (b *pair) run(ctx context.Context, w *World, path string) error {
 	if err != nil {
 		return err
 	}
-	processor := extproc.New(extproc.Options{Engine: w.Engine, Drain: time.Nanosecond})
+	where := endpoint.New(endpoint.Options{Names: func(host string, _ int32) (string, bool) {
+		ip, port := upstreamAddress(w, host)
+		return fmt.Sprintf("%s:%d", ip, port), true
+	}})
+	where.Load(w.Plan)
+	processor := extproc.New(extproc.Options{Engine: w.Engine, Drain: time.Nanosecond, Register: []func(grpc.ServiceRegistrar){where.Register}})
 	if err := processor.Load(w.Plan); err != nil {
 		return err
 	}

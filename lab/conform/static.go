@@ -61,9 +61,6 @@ func staticCluster(w *World, b *plan.Backend, dir string) obj {
 		a, port := upstreamAddress(w, host)
 		eps = append(eps, obj{"endpoint": obj{"address": obj{"socket_address": obj{"address": a, "port_value": port}}}})
 	}
-	if b.Host != "" {
-		add(b.Host)
-	}
 	for _, e := range b.Endpoints {
 		if e.Gateway != "" {
 			eps = append(eps, obj{"endpoint": obj{"address": obj{"pipe": obj{"path": innerSocket(dir, e.Gateway, e.Port)}}}})
@@ -87,6 +84,15 @@ func staticCluster(w *World, b *plan.Backend, dir string) obj {
 				}}}},
 			})},
 			obj{"name": "envoy.filters.http.upstream_codec", "typed_config": typed("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", obj{})},
+		}
+	}
+	if b.Host != "" {
+		return obj{
+			"name": b.Name, "connect_timeout": "5s", "type": "EDS",
+			"eds_cluster_config": obj{"eds_config": obj{"resource_api_version": "V3", "api_config_source": obj{
+				"api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true, "grpc_services": list{obj{"envoy_grpc": obj{"cluster_name": envoy.ClusterLocal}}},
+			}}},
+			"typed_extension_protocol_options": obj{optionsType: options},
 		}
 	}
 	return obj{

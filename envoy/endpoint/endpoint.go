@@ -1,0 +1,218 @@
+package endpoint
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/provider"
+)
+
+// Every is how often a name is looked up: 5 s, more or less by a quarter.
+const Every = 5 * time.Second
+
+const (
+	together  = 16              // lookups at once
+	patience  = 2 * time.Second // for one lookup
+	addresses = 32              // of one name that are used
+)
+
+// Options of a Server. The zero value looks names up in DNS.
+type Options struct {
+	// Lookup returns the addresses of a name; nil = net.DefaultResolver.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Names maps host and port to an address instead (--resolve); nil maps
+	// nothing.
+	Names func(host string, port int32) (string, bool)
+	// Guard refuses addresses; nil = provider.Refused.
+	Guard func(netip.Addr) error
+	// Every is the time between two lookups of a name; 0 means Every.
+	Every time.Duration
+	Log   *slog.Logger     // nil = none
+	Now   func() time.Time // nil = time.Now
+}
+
+// Server knows where the backends of a plan are.
+type Server struct {
+	opts Options
+	kick chan struct{}
+
+	mu       sync.Mutex
+	hosts    map[string]*name       // by host name
+	backends map[string]destination // by the backend's name
+	told     map[string]resource    // by the backend's name
+	changed  chan struct{}          // closed when told changes
+}
+
+type destination struct {
+	host string
+	port int32
+}
+
+// name is what is known of a host name.
+type name struct {
+	addrs   []netip.Addr // checked, sorted
+	known   bool         // it has been looked up, with whatever result
+	failing bool
+	refused []netip.Addr // that the log has already
+	due     time.Time
+}
+
+// New returns a server that knows no backend.
+func New(o Options) *Server {
+	if o.Lookup == nil {
+		o.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if o.Names == nil {
+		o.Names = func(string, int32) (string, bool) { return "", false }
+	}
+	if o.Guard == nil {
+		o.Guard = provider.Refused
+	}
+	if o.Every <= 0 {
+		o.Every = Every
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Server{
+		opts: o, kick: make(chan struct{}, 1), changed: make(chan struct{}),
+		hosts: map[string]*name{}, backends: map[string]destination{}, told: map[string]resource{},
+	}
+}
+
+// Load makes p's the backends that are known. Names that were known stay so.
+func (s *Server) Load(p *plan.Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hosts := map[string]*name{}
+	clear(s.backends)
+	for i := range p.Backends {
+		b := &p.Backends[i]
+		if b.Host == "" {
+			continue
+		}
+		s.backends[b.Name] = destination{b.Host, b.Port}
+		if hosts[b.Host] = s.hosts[b.Host]; hosts[b.Host] == nil {
+			hosts[b.Host] = &name{}
+		}
+	}
+	s.hosts = hosts
+	s.tell()
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run looks names up until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	for {
+		timer := time.NewTimer(s.round(ctx))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-s.kick:
+			timer.Stop()
+		}
+	}
+}
+
+// round looks up what is due, and returns how long nothing will be.
+func (s *Server) round(ctx context.Context) time.Duration {
+	s.mu.Lock()
+	now := s.opts.Now()
+	var due []string
+	for host, n := range s.hosts {
+		if !now.Before(n.due) {
+			due = append(due, host)
+		}
+	}
+	s.mu.Unlock()
+	slices.Sort(due)
+	room := make(chan struct{}, together)
+	var all sync.WaitGroup
+	for _, host := range due {
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			s.refresh(ctx, host)
+		})
+	}
+	all.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(due) > 0 {
+		s.tell()
+	}
+	next := s.opts.Every
+	for _, n := range s.hosts {
+		next = min(next, n.due.Sub(s.opts.Now()))
+	}
+	return max(next, 10*time.Millisecond)
+}
+
+// refresh looks one name up. A failure leaves what was known.
+func (s *Server) refresh(ctx context.Context, host string) {
+	found, err := s.lookup(ctx, host)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.hosts[host]
+	if n == nil || ctx.Err() != nil {
+		return
+	}
+	n.due = s.opts.Now().Add(s.opts.Every*3/4 + rand.N(s.opts.Every/2+1))
+	n.known = true
+	if err != nil {
+		if !n.failing {
+			s.opts.Log.Warn("a backend's name cannot be looked up; its last addresses serve on", "host", host, "addresses", len(n.addrs), "error", err)
+		}
+		n.failing = true
+		return
+	}
+	n.failing = false
+	n.addrs = s.check(n, host, found)
+}
+
+func (s *Server) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return s.opts.Lookup(ctx, host)
+}
+
+// check leaves out what must not be dialled and says so once. The caller holds
+// s.mu.
+func (s *Server) check(n *name, host string, found []netip.Addr) (good []netip.Addr) {
+	var refused []netip.Addr
+	for _, a := range found {
+		a = a.Unmap()
+		if err := s.opts.Guard(a); err != nil {
+			if !slices.Contains(n.refused, a) {
+				s.opts.Log.Warn("an address of a backend is left out", "host", host, "error", err)
+			}
+			refused = append(refused, a)
+			continue
+		}
+		good = append(good, a)
+	}
+	n.refused = refused
+	slices.SortFunc(good, func(a, b netip.Addr) int { return a.Compare(b) }) // IPv4 first
+	good = slices.Compact(good)
+	return good[:min(len(good), addresses)]
+}
