@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,8 +24,8 @@ type Kind struct {
 	// Name is the kind's name, such as HTTPRoute.
 	Name string
 	// Namespace limits the kind to one namespace; empty means all. ConfigMaps
-	// of one namespace are kept whole, those of all only as far as a controller
-	// reads them.
+	// of one namespace are kept whole. Of all, those without a label of
+	// egret.dev lose binaryData and, but for ca.crt, values beyond 16 KiB.
 	Namespace string
 	// Labels is a label selector; empty means that of Controller, if any.
 	Labels string
@@ -189,11 +190,17 @@ func trimSlice(o *discoveryv1.EndpointSlice) {
 }
 
 // largeValue is how long a value of a ConfigMap may be, in bytes, unless it is
-// a bundle of certificates: a cluster's ConfigMaps are mostly files of others.
+// a bundle of certificates or the object has a label of ours, as the deny-list
+// has: a cluster's ConfigMaps are mostly files of others.
 const largeValue = 16 << 10
 
 func trimConfigMap(o *corev1.ConfigMap) {
 	o.BinaryData = nil
+	for label := range o.Labels {
+		if strings.HasPrefix(label, "egret.dev/") {
+			return
+		}
+	}
 	for key, value := range o.Data {
 		if key != "ca.crt" && len(value) > largeValue {
 			delete(o.Data, key)

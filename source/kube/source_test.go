@@ -3,12 +3,15 @@ package kube
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -142,6 +145,19 @@ func TestJudge(t *testing.T) {
 	f("a kind that is gone once may be one that the server does not know yet", true, []error{gone}, NotInstalled, 1, true)
 	f("a kind that is gone twice is gone", true, []error{gone, gone}, NotInstalled, 0, true)
 	f("but not with an outage in between", true, []error{gone, away, gone}, NotInstalled, 1, true)
+}
+
+func TestTrimConfigMap(t *testing.T) {
+	long := strings.Repeat("x", largeValue+1)
+	f := func(name, labels string, want ...string) {
+		t.Helper()
+		o := object(t, "ConfigMap", `{"metadata":{"name":"m","labels":`+labels+`},"data":{"ca.crt":"`+long+`","file":"`+long+`","short":"x"}}`).object.(*corev1.ConfigMap)
+		if got := slices.Sorted(maps.Keys(o.Data)); !slices.Equal(got, want) {
+			t.Errorf("%s: %v is left", name, got)
+		}
+	}
+	f("of somebody", `{"app":"x"}`, "ca.crt", "short")
+	f("the deny-list", `{"egret.dev/denials":"true"}`, "ca.crt", "file", "short")
 }
 
 // A policy that cannot be decoded is not left out: that would open what it

@@ -50,8 +50,8 @@ func (s *Status) asked() map[source.Key]asked {
 // after 30 s. Objects whose status could not be written are named in the error;
 // they are tried again, with pauses from 1 s to 5 min, while Run runs, as is
 // whatever somebody else overwrites. An object that is newer than what is asked,
-// or gone, is left for the next Write. Only one process may write for a
-// controller: see Rest.
+// or gone, is left for the next Write. A Write that another one overtakes ends
+// early and returns nil. Only one process may write for a controller: see Rest.
 func (s *Source) Write(ctx context.Context, st Status) error {
 	return s.writer.write(ctx, st.asked())
 }
@@ -63,11 +63,7 @@ func (s *Source) Report(ctx context.Context, cs []source.Condition) error {
 
 // Rest forgets what was asked, so that nothing is written before the next
 // Write: another process leads now.
-func (s *Source) Rest() {
-	s.writer.mu.Lock()
-	defer s.writer.mu.Unlock()
-	s.writer.asked, s.writer.attempts = nil, map[source.Key]attempt{}
-}
+func (s *Source) Rest() { s.writer.rest() }
 
 // Bounds of a round of writing.
 const (

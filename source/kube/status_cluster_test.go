@@ -143,7 +143,7 @@ func TestRouteStatus(t *testing.T) {
 	ns := namespace(t)
 	apply(t, ns, fmt.Sprintf(webGateway, "one", "egret")+"\n---\n"+fmt.Sprintf(webGateway, "two", "egret")+"\n---\n"+
 		fmt.Sprintf(webGateway, "theirs", "somebody")+"\n---\n"+model+"\n---\n"+
-		fmt.Sprintf(chatRoute, `[{name: one}, {name: two, sectionName: nowhere}, {name: theirs}, {group: "", kind: Service, name: one}]`))
+		fmt.Sprintf(chatRoute, `[{group: "", kind: Service, name: one}, {name: one}, {name: two, sectionName: nowhere}, {name: theirs}]`))
 	const theirs = `{"status":{"parents":[{"parentRef":{"name":"theirs","group":"gateway.networking.k8s.io","kind":"Gateway"},"controllerName":"` + foreign + `",` +
 		`"conditions":[{"type":"Accepted","status":"True","reason":"Accepted","message":"mine","lastTransitionTime":"2020-01-01T00:00:00Z"}]}]}}`
 	do(t, "PATCH", collection("HTTPRoute", ns)+"/chat/status", theirs)
@@ -288,5 +288,43 @@ func TestPolicyStatus(t *testing.T) {
 		until(t, "AuthPolicy", ns, "guard", "without our conditions", func(p *kuadrantv1.AuthPolicy) bool {
 			return len(p.Status.Conditions) == 1 && p.Status.Conditions[0].Type == "example.com/Seen"
 		})
+	})
+}
+
+func TestOvertake(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, policy)
+	var armed atomic.Bool
+	held := make(chan struct{}, 1)
+	w := start(t, seeing(func(r *http.Request) {
+		if r.Method == http.MethodPatch && armed.Swap(false) {
+			held <- struct{}{}
+			<-r.Context().Done()
+		}
+	}))
+	w.round(ns)
+	say := func(reason string) error {
+		return w.source.Report(t.Context(), []source.Condition{{Kind: "AuthPolicy", Namespace: ns, Name: "guard",
+			Type: "Accepted", Status: "False", Reason: reason, Generation: 1}})
+	}
+	armed.Store(true)
+	first := make(chan error)
+	go func() { first <- say("Old") }()
+	<-held
+	if err := say("New"); err != nil {
+		t.Errorf("the newer status: %v", err)
+	}
+	if err := <-first; err != nil {
+		t.Errorf("the older status: %v", err)
+	}
+	until(t, "AuthPolicy", ns, "guard", "as said last", func(p *kuadrantv1.AuthPolicy) bool { return is(p.Status.Conditions, "Accepted", "False", "New") })
+	w.source.Rest()
+	do(t, "PATCH", collection("AuthPolicy", ns)+"/guard/status", `{"status":{"conditions":[]}}`)
+	t.Run("what is at rest repairs nothing", func(t *testing.T) {
+		w.source.writer.mu.Lock()
+		defer w.source.writer.mu.Unlock()
+		if w.source.writer.repair(t.Context()); len(w.source.writer.attempts) > 0 {
+			t.Errorf("attempts: %v", w.source.writer.attempts)
+		}
 	})
 }

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -29,8 +31,14 @@ type writer struct {
 	watched    []*watched // kinds whose status is written
 	drifted    chan struct{}
 
+	// turns counts what was asked, and stop ends the round under way when
+	// something newer is.
+	turns atomic.Int64
+	stop  atomic.Pointer[context.CancelFunc]
+
 	mu       sync.Mutex // held for a whole round
 	asked    map[source.Key]asked
+	turn     int64 // of asked
 	attempts map[source.Key]attempt
 	next     time.Time // when something is to be tried again, zero for never
 }
@@ -52,12 +60,38 @@ func (w *writer) write(ctx context.Context, a map[source.Key]asked) error {
 	if w.controller == "" {
 		return fmt.Errorf("status cannot be written: no controller is named")
 	}
+	turn := w.overtake()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked = a
+	if w.overtaken(turn) {
+		return nil
+	}
+	w.asked, w.turn = a, turn
 	err := w.round(ctx)
+	if w.overtaken(turn) {
+		return nil // what is missing is the newer call's to write
+	}
 	w.poke() // so that run sees when the next try is due
 	return err
+}
+
+// overtake ends the round under way and returns the number of a new turn.
+func (w *writer) overtake() int64 {
+	turn := w.turns.Add(1)
+	if stop := w.stop.Load(); stop != nil {
+		(*stop)()
+	}
+	return turn
+}
+
+func (w *writer) overtaken(turn int64) bool { return w.turns.Load() != turn }
+
+// rest forgets what was asked.
+func (w *writer) rest() {
+	w.overtake()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked, w.attempts = nil, map[source.Key]attempt{}
 }
 
 // gathering is how long the changes that one round causes are waited for.
@@ -82,10 +116,18 @@ func (w *writer) run(ctx context.Context) {
 		case <-again:
 		}
 		w.mu.Lock()
-		if err := w.round(ctx); err != nil && ctx.Err() == nil {
-			w.log.Debug("status not written", "err", err)
-		}
+		w.repair(ctx)
 		w.mu.Unlock()
+	}
+}
+
+// repair is a round that nobody waits for.
+func (w *writer) repair(ctx context.Context) {
+	if w.overtaken(w.turn) {
+		return
+	}
+	if err := w.round(ctx); err != nil && ctx.Err() == nil {
+		w.log.Debug("status not written", "err", err)
 	}
 }
 
@@ -112,6 +154,7 @@ func (w *writer) round(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, logr.Discard()), roundLimit)
 	defer cancel()
+	w.stop.Store(&cancel)
 	jobs := w.jobs()
 	var g errgroup.Group
 	g.SetLimit(atOnce)
@@ -125,6 +168,10 @@ func (w *writer) round(ctx context.Context) error {
 	var errs []error
 	now := w.now()
 	for _, j := range jobs {
+		if errors.Is(j.err, context.Canceled) {
+			errs = append(errs, j.err)
+			continue // it was not tried
+		}
 		a := w.attempts[j.item.key].next(j.digest, now)
 		w.attempts[j.item.key] = a
 		if j.err != nil {
