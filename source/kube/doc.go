@@ -16,7 +16,9 @@
 // Writing. Status is compared with what was asked for, and only what differs is
 // sent, as a merge patch that carries the resourceVersion it was made from.
 // Entries of other controllers are taken over byte by byte; entries of ours that
-// nobody asks for are withdrawn, also those that an earlier process wrote.
+// nobody asks for are withdrawn, also those that an earlier process wrote. It is
+// no server-side apply, as a route's status.parents is one list that all its
+// controllers share, and no update, which would drop fields of later versions.
 //
 // Out: what a resource means (compile), and what runs per Gateway (fleet).
 package kube

@@ -71,7 +71,7 @@ endpoints: [{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}]`)
 	w := start(t)
 	w.sees("a Secret", func(s *source.Snapshot) bool { return in(s.Secrets, ns, "key") != nil })
 	t.Run("objects are typed, sorted and trimmed", func(t *testing.T) {
-		s := &w.snapshot
+		s, _ := w.last()
 		m := in(s.ConfigMaps, ns, "ca")
 		if m.Data["ca.crt"] != "pem" || m.ManagedFields != nil || m.Annotations != nil || m.ResourceVersion != "" {
 			t.Errorf("the ConfigMap is %+v", m)
@@ -267,6 +267,41 @@ spec:
 	}
 }
 
+const ownRole = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: own}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: own}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: own}
+subjects: [{kind: User, name: api, apiGroup: rbac.authorization.k8s.io}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: tiers}
+data: {tiers: many}
+binaryData: {b: eA==}`
+
+// One who may read the ConfigMaps of one namespace asks for these.
+func TestSubset(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, ownRole)
+	w := start(t, func(o *Options) {
+		o.Config = server.As("api")
+		o.Kinds = []Kind{{Name: "ConfigMap", Namespace: ns}, {Name: "LLMInferenceService"}}
+	})
+	w.sees("the tiers", func(s *source.Snapshot) bool { return in(s.ConfigMaps, ns, "tiers") != nil })
+	if s, _ := w.last(); len(s.ConfigMaps) != 1 || s.ConfigMaps[0].BinaryData == nil || s.Namespaces != nil {
+		t.Errorf("the snapshot is %+v", s)
+	}
+	if m := w.source.Missing(); len(m) != 1 || m[0].Kind != "LLMInferenceService" || m[0].Why != Forbidden {
+		t.Errorf("missing are %+v", m)
+	}
+}
+
 // gated holds back the watch of a resource, once it is shut, until it is open,
 // and tells when somebody asks which objects there are.
 type gated struct {
@@ -412,7 +447,7 @@ spec:
 	w := start(t)
 	w.round(ns)
 	t.Run("B-02 an object that cannot be decoded is a problem of its own", func(t *testing.T) {
-		if ps := w.problems; len(ps) != 1 || !strings.Contains(ps.String(), "RateLimitPolicy "+ns+"/broken: cannot be read") {
+		if _, ps := w.last(); len(ps) != 1 || !strings.Contains(ps.String(), "RateLimitPolicy "+ns+"/broken: cannot be read") {
 			t.Errorf("problems are %v", ps)
 		}
 		p := until(t, "RateLimitPolicy", ns, "broken", "refused", func(p *struct{ Status kuadrantv1.PolicyStatus }) bool {

@@ -132,7 +132,14 @@ func (w *world) sees(what string, has func(*source.Snapshot) bool) {
 	}
 }
 
-// rounds returns how many snapshots there were, after a change that compile
+// last returns what the last snapshot was.
+func (w *world) last() (source.Snapshot, source.Problems) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.snapshot, w.problems
+}
+
+// round returns how many snapshots there were, after a change that compile
 // does not care about has gone all the way.
 func (w *world) round(ns string) int {
 	w.t.Helper()
@@ -176,6 +183,8 @@ var paths = map[string]string{
 	"RateLimitPolicy":      "/apis/kuadrant.io/v1/namespaces/%s/ratelimitpolicies",
 	"TokenRateLimitPolicy": "/apis/kuadrant.io/v1alpha1/namespaces/%s/tokenratelimitpolicies",
 	"ClusterRole":          "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+	"Role":                 "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles",
+	"RoleBinding":          "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings",
 	"ClusterRoleBinding":   "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
 
