@@ -43,7 +43,7 @@ func (s *flows) drop(f *flow) {
 
 // sweep ends flows whose log entry did not come.
 func (s *flows) sweep(stop <-chan struct{}, server *Server) {
-	tick := time.NewTicker(lateness / 4)
+	tick := time.NewTicker(server.opts.Late / 4)
 	defer tick.Stop()
 	for {
 		select {

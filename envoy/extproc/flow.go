@@ -173,7 +173,7 @@ func (f *flow) over() {
 		f.x.Refuse(incomplete("the client left"))
 		f.end(engine.ClientGone, 0)
 	default:
-		f.due = time.Now().Add(lateness)
+		f.due = time.Now().Add(f.server.opts.Late)
 	}
 }
 

@@ -26,9 +26,8 @@ import (
 const DefaultFlows = 20_000
 
 const (
-	// lateness is how long the log entry of a request is waited for after its
-	// stream has ended.
-	lateness = 2 * time.Second
+	// late is how long a log entry is waited for.
+	late = 2 * time.Second
 	// drain is how long Run lets requests end before it cuts them off.
 	drain = 30 * time.Second
 	// overhead is room in a message beside a body.
@@ -48,6 +47,9 @@ type Options struct {
 	Register []func(grpc.ServiceRegistrar)
 	// Drain bounds how long Run waits for requests when it ends; 0 means 30 s.
 	Drain time.Duration
+	// Late bounds how long the log entry of a request is waited for after its
+	// stream has ended; 0 means 2 s.
+	Late time.Duration
 }
 
 // Server is Envoy's external processor and access log.
@@ -74,6 +76,9 @@ func New(o Options) *Server {
 	}
 	if o.Drain <= 0 {
 		o.Drain = drain
+	}
+	if o.Late <= 0 {
+		o.Late = late
 	}
 	return &Server{opts: o}
 }

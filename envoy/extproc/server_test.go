@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	logged "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	filter "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -114,7 +115,7 @@ func TestEnds(t *testing.T) {
 	f := func(title, contentType, piece string, e *logged.HTTPAccessLogEntry, wanted want) {
 		t.Helper()
 		t.Run(title, func(t *testing.T) {
-			w := newWorld(t, Options{})
+			w := newWorld(t, Options{Late: 20 * time.Millisecond})
 			x := w.begin()
 			w.chat(x, `{"model":"m","stream":true,"messages":[{"role":"user","content":"Hello"}]}`)
 			if contentType != "" {
