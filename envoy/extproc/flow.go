@@ -140,6 +140,7 @@ func (f *flow) refuse(r *engine.Refusal, outcome engine.Outcome) *extproc.Proces
 	}
 	out := immediate(r, f.x.Record.ID)
 	f.end(outcome, int64(n))
+	out.DynamicMetadata = f.known(false)
 	return out
 }
 

@@ -140,6 +140,11 @@ func staticListener(p *plan.Plan, port *plan.Port) obj {
 				"log_name": "egret", "transport_api_version": "V3", "buffer_size_bytes": 0, "grpc_service": obj{"envoy_grpc": obj{"cluster_name": envoy.ClusterLocal}},
 			}}),
 		}},
+		"local_reply_config": obj{"mappers": list{obj{
+			"filter":               obj{"metadata_filter": obj{"matcher": obj{"filter": envoy.Namespace, "path": list{obj{"key": envoy.KeyID}}, "value": obj{"string_match": obj{"safe_regex": obj{"regex": ".+"}}}}, "match_if_key_not_found": false}},
+			"body_format_override": obj{"text_format_source": obj{"inline_string": "%RESPONSE_CODE%\n"}, "content_type": "text/plain; charset=utf-8"},
+			"headers_to_add":       list{obj{"header": obj{"key": "x-request-id", "value": "%REQ(x-request-id)%"}}},
+		}}},
 		"http_filters": list{
 			obj{"name": "envoy.filters.http.ext_proc", "typed_config": f},
 			obj{"name": "envoy.filters.http.router", "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", obj{"suppress_envoy_headers": true})},
