@@ -32,7 +32,7 @@ type patch map[string]any
 // or nil when it does already, or when the item is newer than what is asked.
 // Nothing asked means that whatever is ours goes.
 func (k *kind) patch(i *item, a asked, controller string, now time.Time) patch {
-	if len(a.conditions) > 0 && i.generation > generation(a.conditions) {
+	if g := generation(a.conditions); g > 0 && i.generation > g {
 		return nil // what is asked is about an older spec
 	}
 	if i.problem != nil {
@@ -144,7 +144,8 @@ func list[T any](raw json.RawMessage) []entry[T] {
 	return out
 }
 
-// generation is the newest that the conditions are about.
+// generation is the newest that the conditions are about, 0 when they do not
+// say.
 func generation(cs []source.Condition) int64 {
 	newest := int64(0)
 	for _, c := range cs {

@@ -91,7 +91,7 @@ func (w *writer) rest() {
 	w.overtake()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked, w.attempts = nil, map[source.Key]attempt{}
+	w.asked, w.attempts, w.next = nil, map[source.Key]attempt{}, time.Time{}
 }
 
 // gathering is how long the changes that one round causes are waited for.
