@@ -55,6 +55,9 @@ func (f *flow) answer(m *extproc.ProcessingRequest) *extproc.ProcessingResponse 
 		f.whole(nil)
 		return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
 	case *extproc.ProcessingRequest_RequestTrailers:
+		if f.attempt == nil {
+			return f.bodiless()
+		}
 		return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
 	}
 	return nil
@@ -69,9 +72,9 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 		step = f.x.Refuse(noTunnels())
 	}
 	if step == engine.NeedBody {
-		if !r.GetEndOfStream() {
+		if !r.GetEndOfStream() && h["Upgrade"] == nil { // what follows an upgrade is no body
 			out := toRequestHeaders(&extproc.CommonResponse{})
-			out.ModeOverride = &filter.ProcessingMode{RequestBodyMode: filter.ProcessingMode_BUFFERED}
+			out.ModeOverride = &filter.ProcessingMode{RequestBodyMode: filter.ProcessingMode_BUFFERED, RequestTrailerMode: filter.ProcessingMode_SEND}
 			return out
 		}
 		step = f.x.Body(f.ctx, []byte{})
@@ -87,6 +90,14 @@ func (f *flow) requestBody(r *extproc.HttpBody) *extproc.ProcessingResponse {
 		step = f.x.Body(f.ctx, b)
 	}
 	return f.forward(step, r.GetBody(), toRequestBody)
+}
+
+// bodiless refuses a request that has trailers and no body: Envoy asks about
+// the trailers alone then, when it is too late to say what is to be sent.
+func (f *flow) bodiless() *extproc.ProcessingResponse {
+	r := incomplete("it has trailers and no body")
+	f.x.Refuse(r)
+	return f.refuse(r, engine.Done)
 }
 
 // forward lets the request go on, as the engine wants it sent. b is its body

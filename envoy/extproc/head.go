@@ -75,7 +75,7 @@ func head(meta metadata.MD, m *extproc.ProcessingRequest, p pseudo, h http.Heade
 		delete(out.Header, name)
 	}
 	switch n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); {
-	case m.GetRequestHeaders().GetEndOfStream():
+	case m.GetRequestHeaders().GetEndOfStream(), h["Upgrade"] != nil:
 		out.Length = 0
 	case err == nil:
 		out.Length = n
