@@ -50,23 +50,33 @@ func (s *flows) sweep(stop <-chan struct{}, server *Server) {
 		case <-stop:
 			return
 		case now := <-tick.C:
-			s.byID.Range(func(_, v any) bool {
-				f := v.(*flow)
-				f.mu.Lock()
-				defer f.mu.Unlock()
+			s.each(func(f *flow) {
 				if !f.due.IsZero() && now.After(f.due) {
-					server.counts.lost.Add(1)
 					f.untold()
 				}
-				return true
 			})
 		}
 	}
 }
 
+// finish ends all flows; no message will come any more.
+func (s *flows) finish() { s.each((*flow).untold) }
+
+// each calls do for every flow, which is locked meanwhile.
+func (s *flows) each(do func(*flow)) {
+	s.byID.Range(func(_, v any) bool {
+		f := v.(*flow)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		do(f)
+		return true
+	})
+}
+
 // untold ends a flow of which nobody said how it ended: without an answer the
 // client must have left, since Envoy would have made one itself.
 func (f *flow) untold() {
+	f.server.counts.lost.Add(1)
 	outcome := engine.ClientGone
 	if f.reply.begun && !f.reply.plan.Watch {
 		outcome = engine.Done

@@ -130,6 +130,7 @@ func (s *Server) Stats() Stats {
 // Run serves on l until ctx ends, then lets requests end for a while.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	g := grpc.NewServer(
+		grpc.WaitForHandlers(true),
 		grpc.MaxRecvMsgSize(int(s.opts.BodyLimit)+overhead),
 		grpc.MaxSendMsgSize(int(s.opts.BodyLimit)+overhead),
 		grpc.MaxConcurrentStreams(uint32(2*s.opts.Flows)), // each may be tried once more; the bound for people is Flows
@@ -140,20 +141,38 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	for _, register := range s.opts.Register {
 		register(g)
 	}
-	stop := make(chan struct{})
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l) }()
-	go s.flows.sweep(stop, s)
-	defer close(stop)
+	stop := make(chan struct{})
+	swept := make(chan struct{})
+	go func() { defer close(swept); s.flows.sweep(stop, s) }()
+	var err error
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve ext_proc on %s: %w", l.Addr(), err)
+	case err = <-served:
+		err = fmt.Errorf("serve ext_proc on %s: %w", l.Addr(), err)
 	case <-ctx.Done():
+		s.idle()
 	}
-	cut := time.AfterFunc(s.opts.Drain, g.Stop)
-	defer cut.Stop()
-	g.GracefulStop()
-	return nil
+	g.Stop()
+	close(stop)
+	<-swept
+	s.flows.finish()
+	return err
+}
+
+// idle waits until no request is under way, for as long as Options.Drain says.
+// The streams of the access log and of discovery do not end by themselves.
+func (s *Server) idle() {
+	late := time.After(s.opts.Drain)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for s.counts.flows.Load() > 0 {
+		select {
+		case <-late:
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // Process serves one stream: one request, or one try of it.

@@ -322,6 +322,25 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestStop: a server that ends waits for requests under way, and leaves no
+// exchange without a record.
+func TestStop(t *testing.T) {
+	w := newWorld(t, Options{Drain: 50 * time.Millisecond})
+	x := w.begin()
+	w.get(x)
+	stream, err := w.logs.StreamAccessLogs(t.Context()) // stays open
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	if r := w.record(); r.Outcome != engine.ClientGone || r.Attempts != 1 {
+		t.Errorf("%+v", r)
+	}
+	if err := stream.RecvMsg(nil); err == nil {
+		t.Error("the server still serves")
+	}
+}
+
 // TestReady: there is nothing to serve before the first plan.
 func TestReady(t *testing.T) {
 	if New(Options{}).Ready() == nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type world struct {
 	client  extproc.ExternalProcessorClient
 	logs    als.AccessLogServiceClient
 	away    atomic.Bool // the limiter panics: a bug
+	stop    func()      // ends the server; may be called again
 }
 
 // newWorld serves one route to one backend, with a token limit.
@@ -68,12 +70,15 @@ func newWorld(t *testing.T, o Options) *world {
 		t.Fatal(err)
 	}
 	w.client, w.logs = extproc.NewExternalProcessorClient(conn), als.NewAccessLogServiceClient(conn)
-	t.Cleanup(func() {
-		conn.Close()
+	w.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	t.Cleanup(func() {
+		conn.Close()
+		w.stop()
 	})
 	return w
 }
