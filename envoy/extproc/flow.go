@@ -16,6 +16,10 @@ import (
 	"github.com/egret-gateway/egret/envoy"
 )
 
+// decide bounds how long a decision may take, so that the answer is ours and
+// not that of Envoy's message_timeout, which is longer.
+const decide = 25 * time.Second
+
 // flow is one request, as the filter of the listener sees it.
 type flow struct {
 	server *Server
@@ -66,8 +70,10 @@ func (f *flow) answer(m *extproc.ProcessingRequest) *extproc.ProcessingResponse 
 func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeaders) *extproc.ProcessingResponse {
 	p, h := read(r.GetHeaders())
 	f.method, f.has = p.method, h
+	ctx, cancel := context.WithTimeout(f.ctx, decide)
+	defer cancel()
 	var step engine.Step
-	f.x, step = f.server.opts.Engine.Begin(f.ctx, head(f.meta, m, p, h))
+	f.x, step = f.server.opts.Engine.Begin(ctx, head(f.meta, m, p, h))
 	if p.method == http.MethodConnect {
 		step = f.x.Refuse(noTunnels())
 	}
@@ -77,19 +83,19 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 			out.ModeOverride = &filter.ProcessingMode{RequestBodyMode: filter.ProcessingMode_BUFFERED, RequestTrailerMode: filter.ProcessingMode_SEND}
 			return out
 		}
-		step = f.x.Body(f.ctx, []byte{})
+		step = f.x.Body(ctx, []byte{})
 	}
 	return f.forward(step, nil, toRequestHeaders)
 }
 
 func (f *flow) requestBody(r *extproc.HttpBody) *extproc.ProcessingResponse {
-	step := engine.Refuse
-	if b := r.GetBody(); int64(len(b)) > f.x.BodyLimit() {
-		f.x.Refuse(f.x.TooLarge())
-	} else {
-		step = f.x.Body(f.ctx, b)
+	b := r.GetBody()
+	if int64(len(b)) > f.x.BodyLimit() {
+		return f.forward(f.x.Refuse(f.x.TooLarge()), b, toRequestBody)
 	}
-	return f.forward(step, r.GetBody(), toRequestBody)
+	ctx, cancel := context.WithTimeout(f.ctx, decide)
+	defer cancel()
+	return f.forward(f.x.Body(ctx, b), b, toRequestBody)
 }
 
 // bodiless refuses a request that has trailers and no body: Envoy asks about

@@ -179,7 +179,7 @@ func (s *Server) idle() {
 func (s *Server) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 	meta, _ := metadata.FromIncomingContext(stream.Context())
 	if first(meta, envoy.MetaTry) != "" {
-		return s.serve(stream, &try{server: s, ctx: stream.Context()})
+		return s.serve(stream, &try{server: s})
 	}
 	defer s.counts.flows.Add(-1)
 	if s.counts.flows.Add(1) > int64(s.opts.Flows) {

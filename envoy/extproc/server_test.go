@@ -13,6 +13,7 @@ import (
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/plan"
 )
 
 // TestForward: what leaves is what the engine says and nothing else, whatever
@@ -210,6 +211,14 @@ func TestRefused(t *testing.T) {
 	if r := w.record(); r.Code != "broken_body" || r.Outcome != engine.ClientGone || r.Status != 400 {
 		t.Errorf("%+v", r)
 	}
+	x = w.begin()
+	x.tell(request(false, ":method: POST", ":path: /v1/chat/completions", ":authority: gw", "content-type: application/json"))
+	if got := refusal(x.tell(response("request_overall_timeout", ":status: 408"))); got != 408 {
+		t.Errorf("a body that is too slow: %d", got)
+	}
+	if r := w.record(); r.Code != "slow_body" {
+		t.Errorf("%+v", r)
+	}
 	if got := refusal(w.begin().tell(response("upgrade_failed", ":status: 403"))); got != 403 {
 		t.Errorf("what Envoy refused itself: %d", got)
 	}
@@ -320,6 +329,31 @@ func TestBusy(t *testing.T) {
 	if s := w.Stats(); s.Refused != 1 || s.Requests != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestEarlierPlan: Envoy may name an entry as an earlier plan has it for a
+// while, and is served as that plan says.
+func TestEarlierPlan(t *testing.T) {
+	w := newWorld(t, Options{})
+	old, next := w.opts.Engine.Plan(), onePlan()
+	next.Rules[0].Request.Set = []plan.Header{{Name: "x-new", Value: "1"}}
+	f := func(want string, keep ...string) {
+		t.Helper()
+		if err := w.Load(next, keep...); err != nil {
+			t.Fatal(err)
+		}
+		got := "forwarded"
+		if out := w.get(w.begin()); out.GetImmediateResponse() != nil {
+			got = "refused"
+		} else if changes(out.GetRequestHeaders().GetResponse().GetHeaderMutation())["x-new"] != nil {
+			got = "forwarded as the new plan says"
+		}
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	f("forwarded", old.Hash())
+	f("refused")
 }
 
 // TestStop: a server that ends waits for requests under way, and leaves no

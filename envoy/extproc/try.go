@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 
 	filter "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -21,7 +20,6 @@ const peek = 64 << 10
 // try is one try of a request, as the filter of the cluster sees it.
 type try struct {
 	server *Server
-	ctx    context.Context
 
 	flow    *flow // whose lock guards what follows
 	n       int   // from 1

@@ -70,6 +70,11 @@ func (d *difference) concerns(request int, s *Step) bool {
 	return (len(d.requests) == 0 || slices.Contains(d.requests, request)) && (d.when == nil || d.when(s))
 }
 
+// listed reports whether a request is said to differ.
+func listed(known []difference, request int) bool {
+	return slices.ContainsFunc(known, func(d difference) bool { return slices.Contains(d.requests, request) })
+}
+
 // compared is what is compared of an observation of a request.
 func compared(known []difference, request int, s *Step, o Observed) Observed {
 	for _, d := range known {
