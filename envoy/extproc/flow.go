@@ -35,7 +35,7 @@ type flow struct {
 
 	attempt *engine.Attempt
 	sent    []byte // the body that was given to Envoy, where it was read
-	tries   int
+	round   int    // of attempts, from 1; a try that got no answer is repeated as it was
 	peeked  []byte // of the answer, by the filter of the cluster
 
 	reply reply
@@ -116,7 +116,7 @@ func (f *flow) forward(step engine.Step, b []byte, to func(*extproc.CommonRespon
 	if refusal != nil {
 		return f.refuse(refusal, engine.Done)
 	}
-	f.attempt = a
+	f.attempt, f.round = a, 1
 	var c change
 	c.set(":path", a.Path)
 	c.set(":authority", a.Host)

@@ -234,6 +234,9 @@ func TestTry(t *testing.T) {
 	x := w.begin()
 	const sent = `{"model":"m","stream":true,"messages":[]}`
 	w.chat(x, sent)
+	lost := w.begin(envoy.MetaTry, "1") // it gets no connection, and the next is as it was
+	lost.id = x.id
+	lost.tell(request(false, ":method: POST", ":path: /v1/chat/completions", ":authority: b.example.com"))
 	first := w.begin(envoy.MetaTry, "1")
 	first.id = x.id
 	head := []string{":method: POST", ":path: /v1/chat/completions", ":authority: b.example.com", "content-type: application/json", "content-length: 90"}

@@ -22,7 +22,7 @@ type try struct {
 	server *Server
 
 	flow    *flow // whose lock guards what follows
-	n       int   // from 1
+	n       int   // of the attempt, from 1
 	attempt *engine.Attempt
 	status  int
 	header  http.Header // of the answer
@@ -59,8 +59,7 @@ func (t *try) answer(m *extproc.ProcessingRequest) *extproc.ProcessingResponse {
 // that what is here may be what the try before has made of it.
 func (t *try) requestHeaders(r *extproc.HttpHeaders) *extproc.ProcessingResponse {
 	f := t.flow
-	f.tries++
-	t.n, t.attempt = f.tries, f.attempt
+	t.n, t.attempt = f.round, f.attempt
 	if t.n > 1 {
 		a, refusal := f.x.Attempt(t.n)
 		if refusal != nil {
@@ -118,6 +117,7 @@ func (t *try) judge(b []byte) *extproc.HeaderMutation {
 	var c change
 	if t.flow.x.Response(engine.ResponseHead{Status: t.status, Header: t.header, Body: t.flow.peeked}).Retry {
 		c.set(envoy.HeaderRetry, "1")
+		t.flow.round = t.n + 1
 	}
 	return c.mutation()
 }

@@ -235,7 +235,7 @@ func staticRoute(p *plan.Plan, e *plan.Entry, name, digest string) obj {
 	t := rule.Timeouts
 	action := obj{
 		"weighted_clusters": obj{"clusters": clusters}, "timeout": duration(t.Request), "idle_timeout": duration(t.Idle),
-		"retry_policy": obj{"retry_on": "retriable-headers", "num_retries": 1, "retriable_headers": list{obj{"name": envoy.HeaderRetry, "present_match": true}},
+		"retry_policy": obj{"retry_on": "connect-failure,reset-before-request,retriable-headers", "num_retries": 2, "retriable_headers": list{obj{"name": envoy.HeaderRetry, "present_match": true}},
 			"retry_back_off": obj{"base_interval": "0.001s"}},
 	}
 	if t.Explicit {
