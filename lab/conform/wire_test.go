@@ -84,6 +84,7 @@ func TestWire(t *testing.T) {
 			t.Run("a WebSocket passes, both ways", func(t *testing.T) { socket(t, version) })
 			t.Run("trailers pass, both ways", func(t *testing.T) { trailers(t, version) })
 			t.Run("B-28 each event arrives when it is sent, of a stream that nobody reads too", func(t *testing.T) { eventByEvent(t, version) })
+			t.Run("a body of unknown length is refused in the shape of the call, also beyond what Envoy buffers", func(t *testing.T) { large(t, version) })
 			t.Run("gateway-22 weights 90 and 10 share the calls within 5 points, and each Record names the backend that Envoy chose", func(t *testing.T) { shares(t, version) })
 		})
 	}
@@ -215,5 +216,29 @@ func shares(t *testing.T, version string) {
 	}
 	if bb < calls*5/100 || bb > calls*15/100 {
 		t.Errorf("the smaller share got %d of %d calls", bb, calls)
+	}
+}
+
+func large(t *testing.T, version string) {
+	w, b := wire(t, version, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("a request passed: %s", r.RequestURI) })
+	for n, size := range []int{3 << 20, 40 << 20} {
+		c, r := b.dial(t)
+		go func() { // Envoy may answer before all of it has come
+			fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: gw.example.com\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", size)
+			c.Write(make([]byte, size))
+			io.WriteString(c, "\r\n0\r\n\r\n")
+		}()
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(body), `"body_too_large"`) {
+			t.Errorf("%d bytes: %d %q", size, res.StatusCode, body)
+		}
+		w.await(1)
+		if got := w.recorded(); len(got) != n+1 || got[n].Code != "body_too_large" {
+			t.Errorf("%d bytes: %+v", size, got)
+		}
 	}
 }
