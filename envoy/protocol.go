@@ -1,0 +1,51 @@
+package envoy
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	upstreamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Limits of connections, those of the native plane where it has them.
+const (
+	idleConnection = 120 * time.Second
+	pingAfter      = 30 * time.Second
+	pingTimeout    = 15 * time.Second
+	maxStreams     = 256 // at once on one HTTP/2 connection from a client
+	maxHeaderKiB   = 256 // of one message's head
+	maxFields      = 1000
+	streamWindow   = 1 << 20 // bytes of one stream on their way
+	connWindow     = 8 << 20 // bytes of one connection on their way
+)
+
+// protocolOptions say what is spoken to a cluster, in so many words: without
+// them Envoy speaks HTTP/1.1 whatever was negotiated (defect B-12). Filters run
+// once per try.
+func protocolOptions(http2 bool, filters ...*hcmv3.HttpFilter) map[string]*anypb.Any {
+	o := &upstreamv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
+		IdleTimeout: durationpb.New(idleConnection), MaxHeadersCount: count(maxFields), MaxResponseHeadersKb: count(maxHeaderKiB),
+	}}
+	explicit := &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig{}
+	if http2 {
+		explicit.ProtocolConfig = &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: http2Options()}
+	} else {
+		explicit.ProtocolConfig = &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}}
+	}
+	o.UpstreamProtocolOptions = &upstreamv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit}
+	if len(filters) > 0 {
+		o.HttpFilters = append(filters, upstreamCodec())
+	}
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(o)}
+}
+
+func http2Options() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		InitialStreamWindowSize:     count(streamWindow),
+		InitialConnectionWindowSize: count(connWindow),
+		ConnectionKeepalive:         &corev3.KeepaliveSettings{Interval: durationpb.New(pingAfter), Timeout: durationpb.New(pingTimeout)},
+	}
+}
