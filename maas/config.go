@@ -42,6 +42,16 @@ type Config struct {
 	Proof           Proof
 	GatewayAccounts Accounts
 
+	// GatewayCertificate is the Secret of a certificate, in the Gateway's
+	// namespace, that is made with a self-signed one when there is none; empty
+	// makes none. GatewayHost is the name that is in it besides the Gateway's
+	// own.
+	GatewayCertificate, GatewayHost string
+
+	// Kubeconfig leads to the API server; empty means the cluster around the
+	// pod.
+	Kubeconfig string
+
 	Debug bool // debug log, and any web page may call the API
 }
 
@@ -147,6 +157,8 @@ func fromEnv(getenv func(string) string) *options {
 	o.secure = truth("SECURE")
 	o.TLS = TLS{Cert: getenv("TLS_CERT"), Key: getenv("TLS_KEY"), SelfSigned: truth("TLS_SELF_SIGNED"), MinVersion: "1.2"}
 	o.Debug = truth("DEBUG_MODE")
+	o.GatewayCertificate, o.GatewayHost = getenv("GATEWAY_CERTIFICATE"), getenv("GATEWAY_HOST")
+	o.Kubeconfig = getenv("KUBECONFIG")
 	o.storage = getenv("STORAGE_MODE")
 	if !slices.Contains([]Storage{StorageMemory, StorageDisk, StorageExternal}, Storage(o.storage)) {
 		o.storage = string(StorageMemory)
@@ -207,6 +219,10 @@ func (o *options) flags(usage io.Writer) *flag.FlagSet {
 		"`what` callers prove in header "+HeaderProof+": token (of a gateway's ServiceAccount, for audience "+ProofAudience+") or none")
 	f.TextVar(&o.GatewayAccounts, "gateway-accounts", o.GatewayAccounts,
 		"`accounts` (namespace/name, with commas between) whose proof counts instead of those of the Gateway's fleet")
+	f.StringVar(&o.GatewayCertificate, "gateway-certificate", o.GatewayCertificate,
+		"`name` of a Secret in the Gateway's namespace that gets a self-signed certificate when it is missing")
+	f.StringVar(&o.GatewayHost, "gateway-host", o.GatewayHost, "`host` that this certificate is for")
+	f.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "`file` that leads to the API server (default: the cluster around the pod)")
 	f.StringVar(&o.DataPath, "data-path", o.DataPath, "`file` of --storage=disk")
 	return f
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/egret-gateway/egret/policy/ident"
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/source"
+	objects "github.com/egret-gateway/egret/source/kube"
 	"github.com/egret-gateway/egret/store"
 	"github.com/egret-gateway/egret/store/sqlite"
 )
@@ -26,8 +27,7 @@ import (
 // Options of Run.
 type Options struct {
 	Config maas.Config
-	REST   *rest.Config  // leads to the API server
-	Source source.Source // of ConfigMaps, HTTPRoutes and LLMInferenceServices
+	REST   *rest.Config // leads to the API server
 	// Log gets requests and what goes wrong, Audit who minted and revoked.
 	Log, Audit *slog.Logger
 	// Listening is called once with the address of the listener, for tests;
@@ -52,6 +52,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	world, err := objects.New(objects.Options{Config: o.REST, Log: o.Log, Kinds: kinds(o.Config)})
+	if err != nil {
+		return err
+	}
 	cluster := &Cluster{Client: direct, Namespace: o.Config.Namespace, Log: o.Log, Now: time.Now}
 	server := &maas.Server{
 		Cluster: cluster, Keys: keys, Config: o.Config, Log: o.Log, Audit: o.Audit, Prober: maas.Prober{Verify: o.Config.ProbeVerify},
@@ -72,7 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return o.Source.Run(ctx, func(s source.Snapshot, problems source.Problems) {
+		return world.Run(ctx, func(s source.Snapshot, problems source.Problems) {
 			for _, p := range problems {
 				o.Log.Warn("an object is left out, because it is broken", "error", p)
 			}
@@ -88,6 +92,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		return nil
 	})
 	return group.Wait()
+}
+
+// kinds are what the API answers from. A kind that is not installed, such as
+// LLMInferenceService, counts as empty and keeps nobody waiting.
+func kinds(c maas.Config) []objects.Kind {
+	return []objects.Kind{
+		{Name: "ConfigMap", Namespace: c.Namespace}, {Name: "HTTPRoute"}, {Name: "LLMInferenceService"},
+	}
 }
 
 // serve answers requests until ctx ends.

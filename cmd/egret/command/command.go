@@ -31,6 +31,7 @@ type cli struct {
 	Models     modelsCmd     `cmd:"" help:"List the models you may call."`
 	Usage      usageCmd      `cmd:"" help:"Show who used how many tokens."`
 	Users      usersCmd      `cmd:"" help:"Add people to a users file."`
+	Maas       maasCmd       `cmd:"" help:"Serve the MaaS API of a Kubernetes cluster."`
 	Sim        simCmd        `cmd:"" help:"Run the inference simulator."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`
@@ -64,6 +65,9 @@ func run(w world, args []string) int {
 	}
 	if len(args) > 1 && args[1] == "sim" {
 		return report(w, (&simCmd{Args: args[2:]}).Run(&w))
+	}
+	if len(args) > 1 && args[1] == "maas" {
+		return report(w, (&maasCmd{Args: args[2:]}).Run(&w))
 	}
 	if len(args) < 2 {
 		args = append(slices.Clone(args), "--help")
