@@ -46,7 +46,7 @@ var errForeign = errors.New("exists and lacks the label of this controller")
 // object that is somebody else's is left as it is, one that may not be written
 // is left out; both are told in the State, together with what else was done.
 // An error is worth another attempt later.
-func (a *Applier) Apply(ctx context.Context, f *Fleet) (State, error) {
+func (a *Applier) Apply(ctx context.Context, f Fleet) (State, error) {
 	var s State
 	var errs []error
 	for _, o := range f.Objects() {
@@ -61,6 +61,9 @@ func (a *Applier) Apply(ctx context.Context, f *Fleet) (State, error) {
 				object(want), errForeign, source.LabelManaged, managed(a.Controller)))
 		case optional[want.GetKind()] && unavailable(err):
 			s.Missing = append(s.Missing, want.GetKind())
+			if want.GetKind() == kindReviewers {
+				s.ReviewersRefused = err.Error()
+			}
 			a.miss(ctx, want.GetKind(), err)
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", object(want), err))
@@ -168,7 +171,7 @@ func (a *Applier) keepScale(ctx context.Context, want, live *unstructured.Unstru
 }
 
 // optional are the kinds that a fleet serves without.
-var optional = map[string]bool{"PodDisruptionBudget": true, "HorizontalPodAutoscaler": true, "ClusterRoleBinding": true}
+var optional = map[string]bool{"PodDisruptionBudget": true, "HorizontalPodAutoscaler": true, kindReviewers: true}
 
 // unavailable reports whether err says that the kind is not permitted to us or
 // not known to the API server.

@@ -49,11 +49,12 @@ func (f *Fleet) own(name string) corev1.Container {
 		Image:   f.image(),
 		Command: []string{"/egret", name},
 		Args: []string{
-			"--xds-address=" + f.XDSAddress,
-			"--node=" + source.NodeID(f.Class, f.Gateway.Namespace, f.Gateway.Name),
 			"--gateway=" + f.key(),
+			"--node=" + source.NodeID(f.Class, f.Gateway.Namespace, f.Gateway.Name),
+			"--xds-address=" + f.XDSAddress,
 			"--token-file=" + path.Join(dirToken, fileToken),
 			"--ca-file=" + path.Join(dirConfig, fileCA),
+			"--proof-file=" + path.Join(dirToken, fileProof),
 			"--drain=" + strconv.FormatInt(f.drain(), 10) + "s",
 		},
 		Env: append(append(downward(),
@@ -61,7 +62,7 @@ func (f *Fleet) own(name string) corev1.Container {
 			// A tenth is left for what Go does not count.
 			corev1.EnvVar{Name: "GOMEMLIMIT", Value: strconv.FormatInt(r.Limits.Memory().Value()/10*9, 10)},
 		), f.env()...),
-		Ports:           []corev1.ContainerPort{{Name: "health", ContainerPort: portHealth, Protocol: corev1.ProtocolTCP}},
+		Ports:           []corev1.ContainerPort{{Name: "health", ContainerPort: source.PodPort, Protocol: corev1.ProtocolTCP}},
 		Resources:       r,
 		SecurityContext: security(),
 		StartupProbe:    probe("/healthz", 1, 120),
@@ -91,7 +92,7 @@ func security() *corev1.SecurityContext {
 }
 
 func health(path string) *corev1.HTTPGetAction {
-	return &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(portHealth), Scheme: corev1.URISchemeHTTP}
+	return &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(source.PodPort), Scheme: corev1.URISchemeHTTP}
 }
 
 // probe asks every period seconds and gives up after so many failures.

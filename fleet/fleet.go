@@ -20,8 +20,9 @@ type Fleet struct {
 	// Parameters are those of the class with the Gateway's over them.
 	Parameters source.Parameters
 
-	// Bootstrap is Envoy's configuration file; the native plane has none.
-	Bootstrap []byte
+	// Files is what the ConfigMap holds for Envoy, by file name (envoy.Files);
+	// the native plane has none.
+	Files map[string]string
 	// CA is the certificate authority of the controller's xDS server, PEM.
 	CA []byte
 
@@ -54,7 +55,7 @@ const (
 	labelClass     = "gateway.networking.k8s.io/gateway-class-name"
 	component      = "proxy"
 
-	// annotationBootstrap holds the hash of the bootstrap that a pod began with.
+	// annotationBootstrap holds the hash of the Files that a pod began with.
 	annotationBootstrap = "egret.dev/bootstrap"
 	// annotationApplied holds the hash of what was applied last.
 	annotationApplied = "egret.dev/applied"

@@ -33,7 +33,7 @@ func plain(class, namespace, name string) *Fleet {
 			Spec:       gwv1.GatewaySpec{Listeners: []gwv1.Listener{listener("http", 80, gwv1.HTTPProtocolType)}},
 		},
 		Class:      c,
-		Bootstrap:  []byte("node: {id: some}\n"),
+		Files:      map[string]string{"envoy.yaml": "node: {id: some}\n", "xds-ca.yaml": "resources: []\n"},
 		CA:         []byte("-----BEGIN CERTIFICATE-----\n"),
 		Image:      "ghcr.io/egret-gateway/egret:v1",
 		EnvoyImage: "docker.io/envoyproxy/envoy:v1.37-latest",
@@ -156,7 +156,7 @@ func TestPodTemplate(t *testing.T) {
 	f("gateway-48 no port below 1024 any more rolls no pod", false, func(f *Fleet) { f.Gateway.Spec.Listeners[0].Port = 8080 })
 	f("a new certificate authority rolls no pod", false, func(f *Fleet) { f.CA = []byte("another") })
 	f("more replicas roll no pod", false, func(f *Fleet) { f.Parameters.Replicas = ptr[int32](3) })
-	f("a new bootstrap rolls the pods", true, func(f *Fleet) { f.Bootstrap = []byte("another") })
+	f("a new bootstrap rolls the pods", true, func(f *Fleet) { f.Files["xds-ca.yaml"] = "another" })
 	f("gateway-49 a lowered request rolls the pods", true, func(f *Fleet) {
 		f.Parameters = parameters(t, "resources: {envoy: {requests: {cpu: 10m}}}")
 	})

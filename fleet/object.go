@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -18,10 +19,11 @@ import (
 )
 
 func (f *Fleet) configMap() *corev1.ConfigMap {
-	data := map[string]string{fileCA: string(f.CA)}
+	data := map[string]string{}
 	if f.Plane() == source.PlaneEnvoy {
-		data[fileBootstrap] = string(f.Bootstrap)
+		maps.Copy(data, f.Files)
 	}
+	data[fileCA] = string(f.CA)
 	return &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: f.meta(),
@@ -90,6 +92,10 @@ func (f *Fleet) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
 	}
 }
 
+// kindReviewers is the kind of the binding by which pods may have tokens and
+// access reviewed.
+const kindReviewers = "ClusterRoleBinding"
+
 // reviewers binds the ServiceAccount to the cluster's own role for those who
 // have tokens and access reviewed. It is in no namespace, so it cannot be owned
 // by the Gateway: Prune removes it.
@@ -98,7 +104,7 @@ func (f *Fleet) reviewers() *rbacv1.ClusterRoleBinding {
 	meta.Namespace, meta.OwnerReferences = "", nil
 	meta.Name = "egret-" + hash([]byte(f.Gateway.Namespace+"/"+f.Name()))
 	return &rbacv1.ClusterRoleBinding{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRoleBinding"},
+		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: kindReviewers},
 		ObjectMeta: meta,
 		RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "system:auth-delegator"},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.Gateway.Namespace, Name: f.Name()}},

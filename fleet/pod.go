@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 
@@ -19,12 +20,14 @@ const (
 	fileCA        = "ca.crt"
 	dirRun        = "/run/egret"
 	dirToken      = "/var/run/secrets/egret"
-	fileToken     = "token"
+	fileToken     = "token" // for the controller
+	fileProof     = "proof" // for the MaaS API
 	dirKube       = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
-// portHealth answers /ready, /healthz, /metrics and /drain for the pod.
-const portHealth = 15021
+// audienceProof is the audience of the token by which the MaaS API knows that
+// a request came through a gateway.
+const audienceProof = "maas-api"
 
 // user is that of the containers where the cluster assigns none.
 const user = 65532
@@ -37,8 +40,8 @@ func (f *Fleet) pod() corev1.PodTemplateSpec {
 	containers := []corev1.Container{f.native()}
 	if f.Plane() == source.PlaneEnvoy {
 		containers = []corev1.Container{f.envoy(), f.extproc()}
-		// Envoy reads its bootstrap once; the certificate authority is read again.
-		annotations[annotationBootstrap] = hash(f.Bootstrap)
+		// Envoy reads its files once; the certificate authority is read again.
+		annotations[annotationBootstrap] = f.bootstrapHash()
 	}
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: f.podLabels(), Annotations: annotations},
@@ -55,6 +58,15 @@ func (f *Fleet) pod() corev1.PodTemplateSpec {
 			Volumes:                       f.volumes(),
 		},
 	}
+}
+
+// bootstrapHash returns the hash of Envoy's files.
+func (f *Fleet) bootstrapHash() string {
+	text, err := json.Marshal(f.Files) // in the order of names
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return hash(text)
 }
 
 // podSecurity lets the containers bind ports below 1024 without a privilege
@@ -87,7 +99,7 @@ func (f *Fleet) spread() []corev1.TopologySpreadConstraint {
 const (
 	volumeConfig = "config" // the ConfigMap
 	volumeRun    = "run"    // sockets between the containers
-	volumeToken  = "token"  // who the pod is, for the controller
+	volumeToken  = "token"  // who the pod is, for the controller and the MaaS API
 	volumeKube   = "kube"   // access to the API server, not for Envoy
 )
 
@@ -100,7 +112,9 @@ func (f *Fleet) volumes() []corev1.Volume {
 			Medium:    corev1.StorageMediumMemory,
 			SizeLimit: ptr(resource.MustParse("16Mi")),
 		}}},
-		projected(volumeToken, token(feed.Audience, fileToken, 3600)),
+		projected(volumeToken,
+			token(feed.Audience, fileToken, 3600),
+			token(audienceProof, fileProof, 3600)),
 		projected(volumeKube,
 			token("", "token", 3607),
 			corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{

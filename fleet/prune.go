@@ -20,7 +20,7 @@ var kinds = []schema.GroupVersionKind{
 	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"},
 	{Version: "v1", Kind: "Service"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"},
-	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRoleBinding"},
+	{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: kindReviewers},
 	{Version: "v1", Kind: "ServiceAccount"},
 	{Version: "v1", Kind: "ConfigMap"},
 }
@@ -29,21 +29,21 @@ var kinds = []schema.GroupVersionKind{
 type name struct{ kind, namespace, name string }
 
 // Prune deletes the objects of this controller that belong to none of the
-// fleets: of Gateways that are gone, were given to another class, or no longer
+// fleets to keep: of Gateways that are gone, were given to another class, or no longer
 // want an object of that kind (acceptance gateway 45). What has the
 // controller's label but was not made for a Gateway stays. The fleets must be
 // those of every Gateway of the controller: nothing in the cluster tells one
 // that was forgotten from one that is gone.
-func (a *Applier) Prune(ctx context.Context, fleets []*Fleet) error {
-	keep := map[name]bool{}
-	for _, f := range fleets {
+func (a *Applier) Prune(ctx context.Context, keep []Fleet) error {
+	kept := map[name]bool{}
+	for _, f := range keep {
 		for _, o := range f.Objects() {
-			keep[name{o.GetObjectKind().GroupVersionKind().Kind, o.GetNamespace(), o.GetName()}] = true
+			kept[name{o.GetObjectKind().GroupVersionKind().Kind, o.GetNamespace(), o.GetName()}] = true
 		}
 	}
 	var errs []error
 	for _, kind := range kinds {
-		err := a.pruneKind(ctx, kind, keep)
+		err := a.pruneKind(ctx, kind, kept)
 		if optional[kind.Kind] && unavailable(err) {
 			a.miss(ctx, kind.Kind, err)
 			continue
@@ -53,7 +53,7 @@ func (a *Applier) Prune(ctx context.Context, fleets []*Fleet) error {
 	return errors.Join(errs...)
 }
 
-func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, keep map[name]bool) error {
+func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, kept map[name]bool) error {
 	var all metav1.PartialObjectMetadataList
 	all.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	if err := a.Client.List(ctx, &all, client.MatchingLabels{source.LabelManaged: managed(a.Controller)}); err != nil {
@@ -63,7 +63,7 @@ func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, k
 	for i := range all.Items {
 		o := &all.Items[i]
 		o.SetGroupVersionKind(kind)
-		if keep[name{kind.Kind, o.Namespace, o.Name}] || !forGateway(o) || o.DeletionTimestamp != nil {
+		if kept[name{kind.Kind, o.Namespace, o.Name}] || !forGateway(o) || o.DeletionTimestamp != nil {
 			continue
 		}
 		err := a.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground), only(o))

@@ -23,9 +23,13 @@ type State struct {
 	// Conflicts are objects of the fleet's names that are somebody else's, each
 	// with what to do about it (acceptance gateway 44).
 	Conflicts []string
-	// Missing are kinds that are not permitted to the controller. Without
-	// ClusterRoleBinding, pods cannot have tokens reviewed.
+	// Missing are kinds that are not permitted to the controller, or that the
+	// API server does not know. The fleet serves without them.
 	Missing []string
+	// ReviewersRefused is why the pods may not have tokens and access reviewed
+	// although a policy has them do so: then the policy cannot be enforced. ""
+	// where they may, or need not.
+	ReviewersRefused string
 }
 
 // Ready reports whether a pod serves.
