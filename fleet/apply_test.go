@@ -17,7 +17,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
@@ -51,11 +50,10 @@ func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
 func newWorld(t *testing.T, namespace, controller, user string) *world {
 	w := &world{T: t}
 	var err error
-	if w.client, err = client.New(server, client.Options{}); err != nil {
+	if w.client, err = client.New(server.Config(), client.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	as := rest.CopyConfig(server)
-	as.Impersonate.UserName = user
+	as := server.As(user)
 	as.Wrap(func(next http.RoundTripper) http.RoundTripper { return counting{next, &w.patches} })
 	c, err := client.New(as, client.Options{})
 	if err != nil {
