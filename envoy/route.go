@@ -1,0 +1,162 @@
+package envoy
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// routes tells the virtual hosts of listeners that share a connection manager.
+// They are apart from the listener, so that an edit of a route drains no
+// connection (defect B-41). The Host's port is not looked at (defect B-27).
+func (t *translation) routes(name string, port *plan.Port, listeners []plan.Listener) {
+	out := &routev3.RouteConfiguration{Name: name, IgnorePortInHostMatching: true}
+	digests := t.plan.Digests(port)
+	seen := map[string]bool{}
+	for i := range listeners {
+		l := &listeners[i]
+		// What its routes do not name is answered by the listener itself, with
+		// 404, and falls to no other listener.
+		for _, v := range append(l.VHosts[:len(l.VHosts):len(l.VHosts)], plan.VHost{Domain: "*"}) {
+			domain := v.Domain
+			if domain == "*" && l.Host != "" {
+				domain = l.Host
+			}
+			if seen[domain] || taken(domain, listeners[:i]) {
+				continue
+			}
+			seen[domain] = true
+			host := t.host(port, l, &v, domain, digests)
+			if len(listeners) > 1 {
+				host.TypedPerFilterConfig = about(MetaListener, l.Name)
+			}
+			out.VirtualHosts = append(out.VirtualHosts, host)
+		}
+	}
+	t.tell(TypeRoute, name, out)
+}
+
+// taken reports whether a more specific listener has all of a domain.
+func taken(domain string, before []plan.Listener) bool {
+	for _, l := range before {
+		if l.Host == domain || strings.HasPrefix(l.Host, "*.") && strings.HasSuffix(domain, l.Host[1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *translation) host(port *plan.Port, l *plan.Listener, v *plan.VHost, domain string, digests map[string]string) *routev3.VirtualHost {
+	out := &routev3.VirtualHost{Name: fmt.Sprintf("%s-vh-%d-%s", t.name, port.Number, domain), Domains: []string{domain}}
+	for i := range v.Entries {
+		e := &v.Entries[i]
+		name := plan.EntryName(l.Name, v.Domain, e.ID)
+		out.Routes = append(out.Routes, &routev3.Route{
+			Name:   e.ID,
+			Match:  match(&e.Match),
+			Action: &routev3.Route_Route{Route: t.action(t.rules[e.Rule])},
+			// The engine refuses what is too long for it; Envoy must not be first.
+			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(2 * t.opts.BodyLimit)),
+			TypedPerFilterConfig:   about(MetaEntry, name, MetaDigest, digests[name]),
+		})
+	}
+	return out
+}
+
+func match(m *plan.Match) *routev3.RouteMatch {
+	out := &routev3.RouteMatch{}
+	switch prefix := strings.TrimRight(m.Path.Value, "/"); {
+	case m.Path.Kind == plan.PathExact:
+		out.PathSpecifier = &routev3.RouteMatch_Path{Path: m.Path.Value}
+	case m.Path.Kind == plan.PathRegex:
+		out.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: m.Path.Value}}
+	case prefix == "":
+		out.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
+	default:
+		out.PathSpecifier = &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: prefix}
+	}
+	if m.Method != "" { // defect B-20
+		out.Headers = append(out.Headers, header(":method", exactly(m.Method)))
+	}
+	for _, h := range m.Headers {
+		out.Headers = append(out.Headers, header(h.Name, valueMatch(h)))
+	}
+	for _, q := range m.Query { // defect B-21
+		out.QueryParameters = append(out.QueryParameters, &routev3.QueryParameterMatcher{
+			Name: q.Name, QueryParameterMatchSpecifier: &routev3.QueryParameterMatcher_StringMatch{StringMatch: valueMatch(q)},
+		})
+	}
+	return out
+}
+
+func header(name string, value *matcherv3.StringMatcher) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: value}}
+}
+
+func valueMatch(v plan.ValueMatch) *matcherv3.StringMatcher {
+	if v.Regex {
+		return matching(v.Value)
+	}
+	return exactly(v.Value)
+}
+
+// action forwards, in any case: redirects and faults are the engine's answers,
+// and no status of them is Envoy's to number (defect B-13).
+func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
+	weighted := &routev3.WeightedCluster{}
+	asks := false
+	for i, target := range r.Targets {
+		cluster := target.Backend
+		if cluster == "" {
+			cluster = t.fault()
+		}
+		weighted.Clusters = append(weighted.Clusters, &routev3.WeightedCluster_ClusterWeight{
+			Name: cluster, Weight: count(uint32(target.Weight)), TypedPerFilterConfig: about(MetaTarget, fmt.Sprint(i)),
+		})
+		b := t.backends[target.Backend]
+		asks = asks || b != nil && b.AskUsage
+	}
+	if len(r.Targets) == 0 {
+		weighted.Clusters = []*routev3.WeightedCluster_ClusterWeight{{Name: t.fault(), Weight: count(1)}}
+	}
+	out := &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted},
+		Timeout:          limit(r.Timeouts.Request),
+		IdleTimeout:      limit(r.Timeouts.Idle),
+		RetryPolicy:      retries(asks),
+	}
+	if r.Timeouts.Explicit {
+		out.IdleTimeout = seconds(0)
+	}
+	if r.Timeouts.Backend > 0 {
+		out.RetryPolicy.PerTryTimeout = limit(r.Timeouts.Backend)
+	}
+	return out
+}
+
+// retries repeat what never left and, where the filter of a cluster may ask
+// for it, what that filter has changed.
+func retries(asked bool) *routev3.RetryPolicy {
+	out := &routev3.RetryPolicy{
+		RetryOn:      "connect-failure,reset-before-request",
+		NumRetries:   count(2),
+		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(time.Millisecond)},
+	}
+	if asked {
+		out.RetryOn += ",retriable-headers"
+		out.RetriableHeaders = []*routev3.HeaderMatcher{{Name: HeaderRetry, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}}
+	}
+	return out
+}
+
+// limit is a time-out in Envoy's words, where 0 is none.
+func limit(d time.Duration) *durationpb.Duration {
+	return durationpb.New(max(d, 0))
+}
