@@ -33,6 +33,9 @@ type cli struct {
 	Users      usersCmd      `cmd:"" help:"Add people to a users file."`
 	Maas       maasCmd       `cmd:"" help:"Serve the MaaS API of a Kubernetes cluster."`
 	Sim        simCmd        `cmd:"" help:"Run the inference simulator."`
+	Controller controllerCmd `cmd:"" help:"Run the controller of a Kubernetes cluster."`
+	Proxy      proxyCmd      `cmd:"" help:"Run the native data plane in a pod of a Gateway's fleet."`
+	Extproc    extprocCmd    `cmd:"" help:"Run the engine beside Envoy in a pod of a Gateway's fleet."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for your shell."`
 }

@@ -1,0 +1,214 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/feed/authority"
+	"github.com/egret-gateway/egret/feed/pods"
+	"github.com/egret-gateway/egret/fleet"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/source/kube"
+	"github.com/egret-gateway/egret/xds"
+)
+
+// Options of a Controller.
+type Options struct {
+	Config *rest.Config // of the API server
+	Name   string       // controllerName of the classes that are served
+	Self   Self
+	// Plane is what fleets run that do not say: source.PlaneEnvoy or
+	// PlaneNative; "" leaves it to the class.
+	Plane      string
+	EnvoyImage string
+	// XDSAddress is host:port by which pods reach XDSListen.
+	XDSAddress, XDSListen string
+	// HealthListen answers /healthz, /readyz and /metrics.
+	HealthListen string
+	// MaaSNamespace is where the MaaS API and its deny-list are.
+	MaaSNamespace string
+	// AssignsUser is set on clusters that choose the users of pods, such as
+	// OpenShift.
+	AssignsUser bool
+	// SystemCAs are what Envoys trust where nothing else is said, PEM.
+	SystemCAs []byte
+	Log       *slog.Logger
+	Version   string
+}
+
+// Controller serves one controllerName. Everything below its channels belongs
+// to the loop.
+type Controller struct {
+	o       Options
+	log     *slog.Logger
+	client  client.Client
+	source  *kube.Source
+	xds     *xds.Server
+	lead    *lead
+	fleets  *fleets
+	events  *events
+	metrics *metrics
+	ca      *authority.Authority
+	owners  atomic.Pointer[map[string]string] // node id → namespace/ServiceAccount
+	synced  atomic.Bool                       // a first snapshot was taken
+
+	snapshots chan snapshot
+	acked     *nodes // whose acknowledgements changed
+	writes    chan kube.Status
+	deliver   chan delivery
+
+	snapshot   source.Snapshot
+	conditions []source.Condition
+	gateways   map[string]*gateway // by namespace/name
+	settings   feed.Settings
+	denied     []feed.Denial
+	since      time.Time // leading
+	stale      bool      // fleets of gateways that are gone may be left
+	delivered  map[string]string
+}
+
+type snapshot struct {
+	source.Snapshot
+	problems source.Problems
+}
+
+// New returns a controller that does nothing until Run.
+func New(ctx context.Context, o Options) (*Controller, error) {
+	c := &Controller{
+		o: o, log: o.Log, metrics: newMetrics(), gateways: map[string]*gateway{}, delivered: map[string]string{},
+		snapshots: make(chan snapshot), acked: newNodes(), writes: make(chan kube.Status, 1), deliver: make(chan delivery, 1),
+	}
+	var err error
+	if c.client, err = client.New(o.Config, client.Options{Scheme: scheme()}); err != nil {
+		return nil, fmt.Errorf("API server: %w", err)
+	}
+	if c.source, err = kube.New(kube.Options{Config: o.Config, Controller: o.Name, Log: o.Log}); err != nil {
+		return nil, err
+	}
+	if c.ca, err = openAuthority(ctx, c.client, o.Self.Namespace, leaseName(o.Name), o.Log); err != nil {
+		return nil, err
+	}
+	http, err := rest.HTTPClientFor(o.Config)
+	if err != nil {
+		return nil, fmt.Errorf("API server: %w", err)
+	}
+	c.lead = newLead(o.Self.Namespace, leaseName(o.Name), o.Self.Pod, o.Log)
+	verifier := &pods.Verifier{Server: o.Config.Host, Client: http}
+	c.xds = xds.NewServer(xds.Options{
+		Authenticate: verifier.Authenticate(c.nodesOf), Serving: c.serving, Changed: c.acked.add, Log: o.Log,
+	})
+	c.fleets = newFleets(&fleet.Applier{Client: c.client, Controller: o.Name, Log: o.Log}, o.Log)
+	c.events = newEvents(o.Config, o.Name, o.Log)
+	c.owners.Store(&map[string]string{})
+	c.metrics.collect(c.xds, c.source, c.lead)
+	return c, nil
+}
+
+// nodesOf says whose feed a pod may have: that of the Gateway whose fleet has
+// its ServiceAccount (B-30).
+func (c *Controller) nodesOf(p pods.Pod) func(node string) bool {
+	account := p.Namespace + "/" + p.ServiceAccount
+	return func(node string) bool { return (*c.owners.Load())[node] == account }
+}
+
+// errFollower keeps planes away from replicas that write no status.
+var errFollower = errors.New("another replica of the controller leads")
+
+func (c *Controller) serving() error {
+	switch {
+	case !c.lead.leading.Load():
+		return errFollower
+	case !c.synced.Load():
+		return errors.New("the controller has not read the cluster yet")
+	}
+	return nil
+}
+
+// Run works until ctx ends.
+func (c *Controller) Run(ctx context.Context) error {
+	listener, err := net.Listen("tcp", c.o.XDSListen)
+	if err != nil {
+		return fmt.Errorf("xDS: %w", err)
+	}
+	health, err := net.Listen("tcp", c.o.HealthListen)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	host, _ := c.xdsHost()
+	server := grpc.NewServer(append(xds.ServerOptions(), grpc.Creds(credentials.NewTLS(c.ca.TLS(host))))...)
+	c.xds.Register(server)
+
+	group, run := errgroup.WithContext(ctx)
+	context.AfterFunc(run, server.Stop)
+	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error { return c.serveHealth(run, health) })
+	group.Go(func() error { return c.lead.Run(run, c.o.Config) })
+	group.Go(func() error { c.fleets.Run(run); return nil })
+	group.Go(func() error { return c.events.Run(run) })
+	group.Go(func() error { return c.write(run) })
+	group.Go(func() error { return c.deliverAll(run) })
+	group.Go(func() error {
+		return c.source.Run(run, func(s source.Snapshot, p source.Problems) {
+			select {
+			case c.snapshots <- snapshot{s, p}:
+			case <-run.Done():
+			}
+		})
+	})
+	group.Go(func() error { c.loop(run); return nil })
+	c.log.Info("controller started", "controller", c.o.Name, "image", c.o.Self.Image, "envoy", c.o.EnvoyImage, "xds", c.o.XDSAddress)
+	err = group.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// loop owns what is below the channels.
+func (c *Controller) loop(ctx context.Context) {
+	patience := time.NewTimer(time.Hour)
+	defer patience.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-c.snapshots:
+			c.refused(s.problems)
+			c.take(s.Snapshot)
+			c.synced.Store(true)
+		case <-c.lead.changed:
+			c.led()
+		case <-c.acked.wake:
+			for _, node := range c.acked.take() {
+				c.acknowledged(node)
+			}
+		case r := <-c.fleets.results:
+			c.applied(r)
+		case <-patience.C:
+		}
+		patience.Reset(c.report(time.Now()))
+	}
+}
+
+// xdsHost splits XDSAddress.
+func (c *Controller) xdsHost() (host string, port uint32) {
+	host, text, err := net.SplitHostPort(c.o.XDSAddress)
+	if err != nil {
+		return c.o.XDSAddress, 0
+	}
+	n, _ := strconv.ParseUint(text, 10, 16)
+	return host, uint32(n)
+}

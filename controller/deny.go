@@ -1,0 +1,105 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/source"
+)
+
+// delivery says that planes have what a ConfigMap of the deny-list says.
+type delivery map[string]string // name of the ConfigMap → hash
+
+// deniers are the ConfigMaps of the MaaS API's deny-list. Those of other
+// namespaces are nobody's: whoever may write one could lock people out.
+func (c *Controller) deniers(s *source.Snapshot) (out []*corev1.ConfigMap) {
+	for _, m := range s.ConfigMaps {
+		if m.Namespace == c.o.MaaSNamespace && m.Labels[maas.DenialsLabel] == "true" {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// denials reads the deny-list. A line that cannot be read is told and takes
+// nothing from the others.
+func (c *Controller) denials(s *source.Snapshot) (out []feed.Denial) {
+	for _, m := range c.deniers(s) {
+		list, err := maas.ReadDenials(m)
+		if err != nil {
+			c.log.Error("the deny-list has a line that cannot be read", "error", err)
+		}
+		for _, d := range list {
+			out = append(out, feed.Denial{Subject: d.Subject, Until: d.Until})
+		}
+	}
+	return out
+}
+
+// confirm tells the MaaS API, by annotations on the deny-list, once every
+// connected pod has it.
+func (c *Controller) confirm() {
+	epoch := (&feed.Feed{Denied: c.denied}).Epoch()
+	for _, g := range c.gateways {
+		for _, s := range c.xds.Streams(g.node) {
+			for _, sub := range s.Types {
+				if _, at, _ := strings.Cut(sub.Acked, "/"); sub.Type == feed.TypeHead && at != epoch {
+					return
+				}
+			}
+		}
+	}
+	todo := delivery{}
+	for _, m := range c.deniers(&c.snapshot) {
+		if hash := maas.DenialsHash(m); m.Annotations[c.annotation()] != hash && c.delivered[m.Name] != hash {
+			todo[m.Name], c.delivered[m.Name] = hash, hash
+		}
+	}
+	if len(todo) == 0 {
+		return
+	}
+	select {
+	case late := <-c.deliver: // not yet written: goes together
+		for name, hash := range late {
+			if _, newer := todo[name]; !newer {
+				todo[name] = hash
+			}
+		}
+	default:
+	}
+	c.deliver <- todo
+}
+
+func (c *Controller) annotation() string {
+	return maas.DeliveredPrefix + strings.ReplaceAll(c.o.Name, "/", "_")
+}
+
+// deliverAll writes the annotations until ctx ends. One that cannot be written
+// makes the API wait for its time, no more.
+func (c *Controller) deliverAll(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case todo := <-c.deliver:
+			for name, hash := range todo {
+				patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{c.annotation(): hash}}})
+				if err == nil {
+					m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.o.MaaSNamespace, Name: name}}
+					err = c.client.Patch(ctx, m, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(c.o.Name))
+				}
+				if err != nil && ctx.Err() == nil {
+					c.log.Warn("the MaaS API cannot be told that its deny-list was delivered", "configmap", name, "error", err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package controller
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/egret-gateway/egret/fleet"
+)
+
+// fleetsAtOnce bounds the fleets that are applied at the same time.
+const fleetsAtOnce = 4
+
+// Waits before a fleet that could not be applied is tried again.
+const (
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// fleetApplier is what makes fleets so.
+type fleetApplier interface {
+	Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error)
+	Prune(ctx context.Context, keep []fleet.Fleet) error
+}
+
+// fleets applies what the loop wants: a few at once, of each Gateway the
+// latest wish, so that one that is stuck holds up no other (B-34).
+type fleets struct {
+	applier fleetApplier
+	log     *slog.Logger
+	results chan applied // one per attempt
+
+	mu     sync.Mutex
+	wanted map[string]wish
+	busy   map[string]bool
+	wake   chan struct{} // capacity fleetsAtOnce
+}
+
+// wish is a fleet to apply, or all there are, to remove what is beside them.
+type wish struct {
+	fleet *fleet.Fleet
+	keep  []fleet.Fleet // with key pruning
+	wait  time.Duration // of the next retry
+	not   time.Time     // before then
+}
+
+// pruning is the key of the wish to remove what nobody wants.
+const pruning = ""
+
+// applied is what came of a wish.
+type applied struct {
+	key   string
+	state fleet.State
+	err   error
+}
+
+func newFleets(a fleetApplier, log *slog.Logger) *fleets {
+	return &fleets{
+		applier: a, log: log, results: make(chan applied), wanted: map[string]wish{}, busy: map[string]bool{},
+		wake: make(chan struct{}, fleetsAtOnce),
+	}
+}
+
+// want has a fleet applied, soon.
+func (s *fleets) want(key string, f *fleet.Fleet) { s.put(key, wish{fleet: f, wait: firstRetry}) }
+
+// prune has everything removed that is not in keep, soon.
+func (s *fleets) prune(keep []fleet.Fleet) { s.put(pruning, wish{keep: keep, wait: firstRetry}) }
+
+func (s *fleets) put(key string, w wish) {
+	s.mu.Lock()
+	s.wanted[key] = w
+	s.mu.Unlock()
+	s.kick()
+}
+
+// drop forgets what was wanted, as by a replica that no longer leads.
+func (s *fleets) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.wanted)
+}
+
+func (s *fleets) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends.
+func (s *fleets) Run(ctx context.Context) {
+	var group sync.WaitGroup
+	for range fleetsAtOnce {
+		group.Go(func() { s.work(ctx) })
+	}
+	group.Wait()
+}
+
+func (s *fleets) work(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-timer.C:
+		}
+		for {
+			key, w, rest := s.take(time.Now())
+			if rest > 0 {
+				timer.Reset(rest)
+				break
+			}
+			s.try(ctx, key, w)
+		}
+	}
+}
+
+// take returns a wish that is due, or after which time to look again.
+func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rest = lastRetry
+	for key, w := range s.wanted {
+		switch due := w.not.Sub(now); {
+		case s.busy[key]:
+		case due > 0:
+			rest = min(rest, due)
+		default:
+			delete(s.wanted, key)
+			s.busy[key] = true
+			return key, w, 0
+		}
+	}
+	return "", wish{}, rest
+}
+
+// try applies one wish. One that fails stays wanted unless there is a newer.
+func (s *fleets) try(ctx context.Context, key string, w wish) {
+	r := applied{key: key}
+	if key == pruning {
+		r.err = s.applier.Prune(ctx, w.keep)
+	} else {
+		r.state, r.err = s.applier.Apply(ctx, *w.fleet)
+	}
+	s.mu.Lock()
+	delete(s.busy, key)
+	if _, newer := s.wanted[key]; r.err != nil && !newer {
+		w.not = time.Now().Add(w.wait)
+		w.wait = min(2*w.wait, lastRetry)
+		s.wanted[key] = w
+	}
+	s.mu.Unlock()
+	s.kick()
+	if r.err != nil && ctx.Err() == nil {
+		s.log.Error("a fleet could not be applied; it is tried again", "gateway", key, "error", r.err)
+	}
+	select {
+	case s.results <- r:
+	case <-ctx.Done():
+	}
+}

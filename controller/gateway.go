@@ -1,0 +1,161 @@
+package controller
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/fleet"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/xds"
+)
+
+// gateway is one Gateway of ours and what was made of it.
+type gateway struct {
+	fleet *fleet.Fleet
+	node  string // xDS node id
+	mark  string // of what the fleet was last applied for
+
+	plan      *plan.Plan
+	hash      string         // of plan
+	transport []xds.Resource // Envoy's, for plan; nil on the native plane
+	keep      []string       // hashes of earlier plans that its Envoys still route by
+	set       *xds.Set       // put last
+
+	state   fleet.State // what came of applying the fleet
+	applied bool        // state is known and whole
+	failed  error
+
+	waiting time.Time // since when planes are waited for; zero = they are not
+}
+
+func keyOf(o *gwv1.Gateway) string { return o.Namespace + "/" + o.Name }
+
+// parameters are those of the class with the Gateway's over them. What cannot
+// be read is compile's to report; the fleet runs with what can.
+func parameters(s *source.Snapshot, o *gwv1.Gateway) source.Parameters {
+	var out source.Parameters
+	for _, class := range s.GatewayClasses {
+		if ref := class.Spec.ParametersRef; ref != nil && class.Name == string(o.Spec.GatewayClassName) && ref.Namespace != nil {
+			out = out.With(parametersOf(s, string(*ref.Namespace), ref.Name))
+		}
+	}
+	if i := o.Spec.Infrastructure; i != nil && i.ParametersRef != nil {
+		out = out.With(parametersOf(s, o.Namespace, i.ParametersRef.Name))
+	}
+	return out
+}
+
+func parametersOf(s *source.Snapshot, namespace, name string) source.Parameters {
+	for _, m := range s.ConfigMaps {
+		if m.Namespace == namespace && m.Name == name {
+			if p, err := source.ParseParameters(m); err == nil {
+				return p
+			}
+		}
+	}
+	return source.Parameters{}
+}
+
+// translate makes Envoy's resources for the plan.
+func (g *gateway) translate(systemCAs []byte) {
+	g.transport = nil
+	if g.fleet.Plane() == source.PlaneEnvoy {
+		g.transport = envoy.Translate(g.plan, keyOf(g.fleet.Gateway), envoy.Options{AccessLog: g.accessLog(), SystemCAs: systemCAs})
+	}
+}
+
+func (g *gateway) accessLog() bool {
+	a := g.fleet.Parameters.AccessLog
+	return a != nil && *a
+}
+
+// publish makes the Set of what the Gateway's pods may have; nil when it is
+// the one that they may have already. The Set's ID is the hash of the plan and
+// the epoch of the denials, which is what acknowledgements are read for.
+func (g *gateway) publish(settings feed.Settings, denied []feed.Denial) *xds.Set {
+	settings.AccessLog = g.accessLog()
+	f := feed.Feed{Gateway: keyOf(g.fleet.Gateway), Plan: g.plan, Settings: settings, Denied: denied, Keep: g.keep}
+	types, gate, resources := feed.Types, 0, f.Resources()
+	if g.transport != nil {
+		types, gate = slices.Concat(feed.Types, envoy.Types), len(feed.Types)+envoy.Gate
+		resources = append(resources, g.transport...)
+	}
+	next := xds.NewSet(types, resources)
+	next.ID, next.Gate = g.hash+"/"+f.Epoch(), gate
+	if g.set != nil && same(g.set, next) {
+		return nil
+	}
+	g.set = next
+	return next
+}
+
+func same(a, b *xds.Set) bool {
+	if a.ID != b.ID || len(a.Types) != len(b.Types) {
+		return false
+	}
+	for i := range a.Types {
+		if a.Types[i].Type != b.Types[i].Type || a.Types[i].Version != b.Types[i].Version {
+			return false
+		}
+	}
+	return true
+}
+
+// settingsOf reads the fleet's settings from the controller's own Secret.
+func settingsOf(s *source.Snapshot, namespace string) feed.Settings {
+	for _, secret := range s.Secrets {
+		if secret.Namespace == namespace && secret.Name == SettingsSecret {
+			return feed.Settings{Counters: string(secret.Data["counters"]), Ledger: string(secret.Data["ledger"])}
+		}
+	}
+	return feed.Settings{}
+}
+
+// SettingsSecret is the Secret in the controller's namespace that says where
+// what all pods share is kept: keys counters (redis:// or rediss://) and
+// ledger (postgres://). Without it every pod counts for itself.
+const SettingsSecret = "egret-settings"
+
+// serviceOf is the Service before a Gateway's pods, as it is in the cluster.
+func serviceOf(s *source.Snapshot, f *fleet.Fleet) *corev1.Service {
+	for _, svc := range s.Services {
+		if svc.Namespace == f.Gateway.Namespace && svc.Name == f.Name() {
+			return svc
+		}
+	}
+	return nil
+}
+
+// addresses are those that a Gateway can be reached at, as its Service has
+// them: of a load balancer, or inside the cluster (acceptance gateway 52).
+func addresses(svc *corev1.Service) (out []gwv1.GatewayStatusAddress) {
+	if svc == nil {
+		return nil
+	}
+	add := func(kind gwv1.AddressType, value string) {
+		out = append(out, gwv1.GatewayStatusAddress{Type: &kind, Value: value})
+	}
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		for _, in := range svc.Status.LoadBalancer.Ingress {
+			if in.IP != "" {
+				add(gwv1.IPAddressType, in.IP)
+			}
+			if in.Hostname != "" {
+				add(gwv1.HostnameAddressType, in.Hostname)
+			}
+		}
+		return out
+	}
+	if ip := cmp.Or(svc.Spec.ClusterIP, corev1.ClusterIPNone); ip != corev1.ClusterIPNone {
+		add(gwv1.IPAddressType, ip)
+	}
+	add(gwv1.HostnameAddressType, svc.Name+"."+svc.Namespace+".svc.cluster.local")
+	return out
+}

@@ -1,0 +1,189 @@
+package controller
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/fleet"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
+)
+
+// take makes a snapshot the one that is served.
+func (c *Controller) take(s source.Snapshot) {
+	begun := c.now()
+	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}})
+	c.snapshot, c.conditions = s, conditions
+	c.settings = settingsOf(&s, c.o.Self.Namespace)
+	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
+	c.denied = c.denials(&s)
+
+	owners, seen := map[string]string{}, map[string]bool{}
+	for _, o := range s.Gateways {
+		class, ours := s.Class(string(o.Spec.GatewayClassName))
+		if !ours || class.Controller != c.o.Name || o.DeletionTimestamp != nil {
+			continue
+		}
+		g := c.gateway(o, class)
+		seen[keyOf(o)] = true
+		owners[g.node] = o.Namespace + "/" + g.fleet.Name()
+	}
+	c.owners.Store(&owners)
+	for key, g := range c.gateways {
+		if !seen[key] {
+			c.xds.Put(g.node, nil)
+			delete(c.gateways, key)
+			c.stale = true
+			continue
+		}
+		c.feed(g, p.For(key))
+	}
+	c.prune()
+	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
+}
+
+// gateway brings what is known of a Gateway up to date. Its fleet is applied
+// when it is to be another, or when what there is of it has changed.
+func (c *Controller) gateway(o *gwv1.Gateway, class source.Class) *gateway {
+	g := c.gateways[keyOf(o)]
+	if g == nil {
+		g = &gateway{}
+		c.gateways[keyOf(o)] = g
+	}
+	f := c.fleetOf(o, class)
+	if g.fleet != nil && g.fleet.Plane() != f.Plane() {
+		g.plan, g.transport = nil, nil // translated anew
+		c.stale = true
+	}
+	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
+	if mark := plan.Digest(c.seen(f)); mark != g.mark {
+		g.mark = mark
+		if c.lead.leading.Load() {
+			c.fleets.want(keyOf(o), f)
+		}
+	}
+	return g
+}
+
+// fleetOf is the fleet that a Gateway is to have.
+func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
+	f := &fleet.Fleet{
+		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
+		XDSAddress: c.o.XDSAddress, AssignsUser: c.o.AssignsUser, Reviews: true,
+	}
+	if f.Parameters.Plane == "" {
+		f.Parameters.Plane = c.o.Plane
+	}
+	if f.Plane() == source.PlaneEnvoy {
+		host, port := c.xdsHost()
+		f.Files = envoy.Files(envoy.BootstrapOptions{
+			NodeID: source.NodeID(class, o.Namespace, o.Name), Gateway: keyOf(o), Controller: host, Port: port,
+		})
+	}
+	return f
+}
+
+// seen is what decides whether a fleet must be looked at again: what it is to
+// be, and those of its objects that are watched.
+func (c *Controller) seen(f *fleet.Fleet) any {
+	type object struct {
+		Labels, Annotations map[string]string
+		Spec                any
+	}
+	var there []object
+	for _, s := range c.snapshot.Services {
+		if s.Namespace == f.Gateway.Namespace && s.Name == f.Name() {
+			there = append(there, object{s.Labels, s.Annotations, s.Spec})
+		}
+	}
+	for _, d := range c.snapshot.Deployments {
+		if d.Namespace == f.Gateway.Namespace && d.Name == f.Name() {
+			there = append(there, object{d.Labels, d.Annotations, d.Spec})
+		}
+	}
+	for _, m := range c.snapshot.ConfigMaps {
+		if m.Namespace == f.Gateway.Namespace && m.Name == f.Name() {
+			there = append(there, object{m.Labels, m.Annotations, m.Data})
+		}
+	}
+	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, there}
+}
+
+// feed gives a Gateway's pods what they may have now.
+func (c *Controller) feed(g *gateway, p *plan.Plan) {
+	if hash := p.Hash(); g.plan == nil || hash != g.hash {
+		g.plan, g.hash = p, hash
+		g.translate(c.o.SystemCAs)
+	}
+	c.publish(g)
+}
+
+func (c *Controller) publish(g *gateway) {
+	if set := g.publish(c.settings, c.denied); set != nil {
+		c.xds.Put(g.node, set)
+	}
+}
+
+// prune has what is left of Gateways that are gone removed.
+func (c *Controller) prune() {
+	if !c.stale || !c.lead.leading.Load() {
+		return
+	}
+	c.stale = false
+	var keep []fleet.Fleet
+	for _, key := range slices.Sorted(maps.Keys(c.gateways)) {
+		keep = append(keep, *c.gateways[key].fleet)
+	}
+	c.fleets.prune(keep)
+}
+
+// led is called when this replica begins or ceases to lead.
+func (c *Controller) led() {
+	if !c.lead.leading.Load() {
+		c.fleets.drop()
+		c.source.Rest()
+		return
+	}
+	c.since, c.stale = c.now(), true
+	for key, g := range c.gateways {
+		c.fleets.want(key, g.fleet)
+	}
+	if c.synced.Load() {
+		c.prune()
+	}
+}
+
+// applied notes what came of applying a fleet.
+func (c *Controller) applied(r applied) {
+	if g := c.gateways[r.key]; g != nil {
+		g.state, g.applied, g.failed = r.state, r.err == nil, r.err
+	}
+}
+
+// acknowledged tells a Gateway's engines which earlier plans its Envoys still
+// route by, so that these are served until all have left them.
+func (c *Controller) acknowledged(node string) {
+	for _, g := range c.gateways {
+		if g.node != node || g.transport == nil {
+			continue
+		}
+		var keep []string
+		for _, s := range c.xds.Streams(node) {
+			for _, sub := range s.Types {
+				if hash, _, _ := strings.Cut(sub.Acked, "/"); sub.Type == envoy.TypeRoute && hash != "" && hash != g.hash {
+					keep = append(keep, hash)
+				}
+			}
+		}
+		slices.Sort(keep)
+		if keep = slices.Compact(keep); !slices.Equal(keep, g.keep) {
+			g.keep = keep
+			c.publish(g)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/compile"
+	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/source/kube"
+	"github.com/egret-gateway/egret/xds"
+)
+
+const (
+	// swift is how long planes usually need at most to take a change: status
+	// is not written before, so that a change does not show as an outage.
+	swift = 1500 * time.Millisecond
+	// settling is how long after a change of leadership planes may need to
+	// find the new leader: status stays as it is meanwhile.
+	settling = 20 * time.Second
+	// idle is how long the loop may do nothing.
+	idle = time.Minute
+)
+
+// maasService is the MaaS API's Service.
+const maasService = "maas-api"
+
+// report has status written and returns after how long to look again.
+func (c *Controller) report(now time.Time) time.Duration {
+	if !c.synced.Load() || !c.lead.leading.Load() {
+		return idle
+	}
+	again, wait := idle, time.Duration(0)
+	st := kube.Status{Conditions: slices.Clone(c.conditions), Addresses: map[source.Key][]gwv1.GatewayStatusAddress{}, Features: compile.Features()}
+	for _, g := range c.gateways {
+		p, pending := c.unprogrammed(g)
+		switch {
+		case !pending:
+			g.waiting = time.Time{}
+		case g.waiting.IsZero():
+			g.waiting = now
+		}
+		if pending {
+			wait = max(wait, swift-now.Sub(g.waiting), settling-now.Sub(c.since))
+		}
+		o := g.fleet.Gateway
+		st.Addresses[source.Key{Kind: "Gateway", Namespace: o.Namespace, Name: o.Name}] = addresses(serviceOf(&c.snapshot, g.fleet))
+		if p != nil {
+			degrade(st.Conditions, o, p)
+		}
+	}
+	c.confirm()
+	if wait > 0 {
+		return min(again, wait)
+	}
+	c.events.tell(st.Conditions)
+	c.hand(st)
+	return again
+}
+
+// problem is why a Gateway is not Programmed.
+type problem struct{ reason, message string }
+
+// unprogrammed says why a Gateway is not programmed though it could be
+// compiled; nil when it is. pending is set when only its planes are waited for.
+func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
+	if len(g.state.Conflicts) > 0 {
+		return &problem{string(gwv1.GatewayReasonInvalid), strings.Join(g.state.Conflicts, "; ")}, false
+	}
+	if g.failed != nil {
+		return &problem{string(gwv1.GatewayReasonNoResources), "What runs for the Gateway could not be created: " + brief(g.failed)}, false
+	}
+	got, nack := c.streams(g)
+	switch {
+	case nack != "":
+		return &problem{string(gwv1.GatewayReasonInvalid), "The data plane refused the configuration and serves the one before: " + nack}, false
+	case !got:
+		return &problem{string(gwv1.GatewayReasonPending), "Waiting for the data plane's pods to take the configuration."}, true
+	case len(addresses(serviceOf(&c.snapshot, g.fleet))) == 0:
+		return &problem{string(gwv1.GatewayReasonAddressNotAssigned), "Service " + g.fleet.Name() + " has no address yet."}, false
+	}
+	return nil, false
+}
+
+// streams says whether a pod has all of the current configuration, and what a
+// pod said that refused it. On the Envoy plane a pod is two streams, which are
+// told apart by what they subscribe to.
+func (c *Controller) streams(g *gateway) (got bool, nack string) {
+	wanted := map[string]bool{feed.TypeHead: false}
+	if g.transport != nil {
+		wanted[envoy.TypeListener] = false
+		if g.has(envoy.TypeRoute) {
+			wanted[envoy.TypeRoute] = false
+		}
+	}
+	for _, s := range c.xds.Streams(g.node) {
+		for _, sub := range s.Types {
+			if sub.Nack != nil && g.set != nil && sub.Nack.Set == g.set.ID {
+				nack = sub.Nack.Message
+			}
+			if _, ok := wanted[sub.Type]; ok && g.set != nil && sub.Acked == g.set.ID {
+				wanted[sub.Type] = true
+			}
+		}
+	}
+	for _, ok := range wanted {
+		if !ok {
+			return false, nack
+		}
+	}
+	return true, nack
+}
+
+// has reports whether the current Set has a resource of the type.
+func (g *gateway) has(typ string) bool {
+	return g.set != nil && slices.ContainsFunc(g.transport, func(r xds.Resource) bool { return r.Type == typ })
+}
+
+// degrade turns the promise that a Gateway and its listeners are programmed
+// into what is true yet.
+func degrade(cs []source.Condition, o *gwv1.Gateway, p *problem) {
+	for i := range cs {
+		at := &cs[i]
+		if at.Kind == "Gateway" && at.Namespace == o.Namespace && at.Name == o.Name &&
+			at.Type == string(gwv1.GatewayConditionProgrammed) && at.Status == metav1.ConditionTrue {
+			at.Status, at.Reason, at.Message = metav1.ConditionFalse, p.reason, p.message
+			if at.Parent.SectionName != "" && at.Reason != string(gwv1.ListenerReasonPending) {
+				at.Reason = string(gwv1.ListenerReasonInvalid)
+			}
+		}
+	}
+}
+
+func brief(err error) string {
+	const most = 1 << 10
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}
+
+// hand gives the writer what to write; of two wishes the later counts.
+func (c *Controller) hand(st kube.Status) {
+	select {
+	case <-c.writes:
+	default:
+	}
+	c.writes <- st
+}
+
+// write writes status until ctx ends.
+func (c *Controller) write(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case st := <-c.writes:
+			if err := c.source.Write(ctx, st); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+				c.log.Error("status could not be written whole; it is tried again", "error", err)
+				c.metrics.unwritten()
+			}
+		}
+	}
+}
+
+// refused tells of objects that could not be read.
+func (c *Controller) refused(problems source.Problems) {
+	for _, p := range problems {
+		c.log.Error("an object could not be read", "object", p.Object, "field", p.Field, "why", p.Why, "do", p.Do)
+	}
+	c.metrics.problems(len(problems))
+}
+
+func (c *Controller) now() time.Time { return time.Now() }

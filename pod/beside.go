@@ -1,0 +1,133 @@
+package pod
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/envoy/endpoint"
+	"github.com/egret-gateway/egret/envoy/extproc"
+	"github.com/egret-gateway/egret/feed"
+)
+
+// beside is the engine next to Envoy.
+type beside struct {
+	socket    string
+	processor *extproc.Server
+	endpoints *endpoint.Server
+	envoy     *http.Client // Envoy's admin interface
+	log       *slog.Logger
+}
+
+func newBeside(o Options, e *engine.Engine) *beside {
+	endpoints := endpoint.New(endpoint.Options{Guard: guard, Log: o.Log})
+	return &beside{
+		socket: o.Socket, endpoints: endpoints, log: o.Log,
+		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),
+		envoy: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				var d net.Dialer
+				return d.DialContext(ctx, "unix", o.Admin)
+			},
+		}},
+	}
+}
+
+func (b *beside) apply(_ context.Context, f *feed.Feed) error {
+	b.endpoints.Load(f.Plan)
+	return b.processor.Load(f.Plan, f.Keep...)
+}
+
+// ready asks Envoy, which is so when it has its listeners.
+func (b *beside) ready() error {
+	if err := b.processor.Ready(); err != nil {
+		return err
+	}
+	text, err := b.ask(http.MethodGet, "/ready")
+	switch {
+	case err != nil:
+		return fmt.Errorf("Envoy's admin interface: %w", err)
+	case strings.TrimSpace(text) != "LIVE":
+		return errors.New("Envoy is " + strings.TrimSpace(text))
+	}
+	return nil
+}
+
+// drain has Envoy ask its clients to go elsewhere and waits until no request
+// is under way.
+func (b *beside) drain(ctx context.Context) {
+	if _, err := b.ask(http.MethodPost, "/drain_listeners?graceful&skip_exit"); err != nil {
+		b.log.Warn("Envoy cannot be drained", "error", err)
+		return
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n, err := b.active()
+		if err != nil || n == 0 {
+			return // it is gone, or idle
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// active counts the requests that Envoy serves.
+func (b *beside) active() (n int64, err error) {
+	text, err := b.ask(http.MethodGet, "/stats?usedonly&filter=downstream_rq_active$")
+	if err != nil {
+		return 0, err
+	}
+	lines := bufio.NewScanner(strings.NewReader(text))
+	for lines.Scan() {
+		if _, value, ok := strings.Cut(lines.Text(), ": "); ok {
+			v, _ := strconv.ParseInt(value, 10, 64)
+			n += v
+		}
+	}
+	return n, nil
+}
+
+func (b *beside) ask(method, path string) (string, error) {
+	req, err := http.NewRequest(method, "http://envoy"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := b.envoy.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	return string(text), err
+}
+
+func (b *beside) run(ctx context.Context) error {
+	if err := os.Remove(b.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	l, err := net.Listen("unix", b.socket)
+	if err != nil {
+		return fmt.Errorf("socket for Envoy: %w", err)
+	}
+	group, run := errgroup.WithContext(ctx)
+	group.Go(func() error { return b.endpoints.Run(run) })
+	group.Go(func() error { return b.processor.Run(run, l) })
+	return group.Wait()
+}

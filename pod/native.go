@@ -1,0 +1,64 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/proxy"
+)
+
+// native carries the bytes itself.
+type native struct{ server *proxy.Server }
+
+func newNative(o Options, e *engine.Engine, pool *provider.Pool) *native {
+	return &native{proxy.New(proxy.Options{
+		Engine: e, Pool: pool, Drain: o.Drain, Log: o.Log,
+		Listen: func(_ string, p *plan.Port) (net.Listener, error) {
+			return net.Listen("tcp", ":"+strconv.Itoa(int(p.Number)))
+		},
+	})}
+}
+
+func (n *native) apply(ctx context.Context, f *feed.Feed) error { return n.server.Apply(ctx, f.Plan) }
+
+func (n *native) ready() error {
+	if len(n.server.Bound()) == 0 {
+		return errors.New("the Gateway has no listener that serves")
+	}
+	return nil
+}
+
+func (n *native) drain(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		n.server.Shutdown()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+func (n *native) run(ctx context.Context) error {
+	<-ctx.Done()
+	n.server.Shutdown()
+	return nil
+}
+
+// guard refuses the addresses that no backend has any business at, and in a
+// pod also its own.
+func guard(a netip.Addr) error {
+	if a.Unmap().IsLoopback() {
+		return fmt.Errorf("address %s is the gateway's own pod and is never dialled", a)
+	}
+	return provider.Refused(a)
+}

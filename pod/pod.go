@@ -1,0 +1,250 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"k8s.io/client-go/rest"
+
+	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/feed/token"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/auth"
+	"github.com/egret-gateway/egret/policy/ident/kube"
+	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/store"
+	"github.com/egret-gateway/egret/telemetry"
+	"github.com/egret-gateway/egret/xds"
+)
+
+// Options of a pod.
+type Options struct {
+	Plane   string // source.PlaneNative or source.PlaneEnvoy
+	Gateway string // namespace/name
+	Node    string // xDS node id
+	// XDSAddress is host:port of the controller; TokenFile is what the pod
+	// shows it, CAFile what it is known by.
+	XDSAddress, TokenFile, CAFile string
+	// ProofFile is what the pod shows the MaaS API.
+	ProofFile string
+	// Socket is where Envoy finds egret extproc, Admin where Envoy's own admin
+	// interface is.
+	Socket, Admin string
+	// Drain bounds how long a pod that ends waits for its streams.
+	Drain time.Duration
+	// Config is how the API server is reached that reviews tokens.
+	Config  *rest.Config
+	Log     *slog.Logger
+	Version string
+}
+
+// plane is what differs between the two.
+type plane interface {
+	apply(ctx context.Context, f *feed.Feed) error
+	ready() error
+	// drain stops taking connections and returns when what is under way has
+	// ended, or with ctx.
+	drain(ctx context.Context)
+	run(ctx context.Context) error
+}
+
+// pod is one running data plane.
+type pod struct {
+	o       Options
+	log     *slog.Logger
+	denials *kube.Denials
+	proof   proof
+	metrics *telemetry.Metrics
+	feed    feed.Client
+	state   *state // after the first feed
+	plane   plane
+
+	last atomic.Pointer[feed.Feed]
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics()}
+	p.feed.Stream = xds.Client{
+		Target: o.XDSAddress, Node: o.Node, Agent: "egret-" + o.Plane, Version: o.Version, Log: o.Log,
+		Options: []grpc.DialOption{grpc.WithTransportCredentials(token.TLS(o.CAFile)), grpc.WithPerRPCCredentials(token.File(o.TokenFile))},
+	}
+	probe := &probes{ready: p.ready, drain: p.drain, limit: o.Drain, metrics: p.metrics.Registry, log: o.Log}
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(source.PodPort))
+	if err != nil {
+		return fmt.Errorf("probes: %w", err)
+	}
+	group, run := errgroup.WithContext(ctx)
+	group.Go(func() error { return probe.serve(run, l) })
+	group.Go(func() error { return p.serve(run) })
+	group.Go(func() error { p.listen(run); return nil })
+	return group.Wait()
+}
+
+// serve builds the plane when the first feed is there, and feeds it from then on.
+func (p *pod) serve(ctx context.Context) error {
+	group, run := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return p.feed.Run(run, func(ctx context.Context, f *feed.Feed) error {
+			p.denials.Set(denied(f.Denied), p.feed.LastHeard())
+			if p.state == nil {
+				if err := p.build(run, group, f); err != nil {
+					return err
+				}
+			}
+			return p.take(ctx, f)
+		})
+	})
+	return group.Wait()
+}
+
+// take makes a feed the one that is served. A denial alone changes no plan.
+func (p *pod) take(ctx context.Context, f *feed.Feed) error {
+	if was := p.last.Load(); was == nil || was.Plan != f.Plan || !slices.Equal(was.Keep, f.Keep) {
+		begun := time.Now()
+		if err := p.plane.apply(ctx, f); err != nil {
+			p.log.Error("a plan was refused, the one before serves on", "plan", f.Plan.Hash(), "error", err)
+			p.metrics.Reload(false, len(f.Plan.Rules), 1, time.Now())
+			return err
+		}
+		p.metrics.Reload(true, len(f.Plan.Rules), 0, time.Now())
+		p.log.Info("plan loaded", "plan", f.Plan.Hash(), "rules", len(f.Plan.Rules), "took", time.Since(begun).String())
+	}
+	p.last.Store(f)
+	return nil
+}
+
+// build wires the engine and the plane, with the state that the settings name.
+func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) error {
+	state, err := openState(ctx, f.Settings, p.metrics, p.log)
+	if err != nil {
+		return err
+	}
+	reviews, err := kube.New(p.o.Config, p.denials)
+	if err != nil {
+		return err
+	}
+	pool := provider.NewPool(&provider.Dialer{Guard: guard})
+	p.proof.service = "Service " + f.Settings.MaaS
+	e := engine.New(engine.Deps{
+		Auth: auth.Deps{
+			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: pool.Client(), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
+		},
+		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
+		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
+	})
+	if p.o.Plane == source.PlaneEnvoy {
+		p.plane = newBeside(p.o, e)
+	} else {
+		p.plane = newNative(p.o, e, pool)
+	}
+	p.state = state
+	group.Go(func() error { return state.run(ctx) })
+	group.Go(func() error { return p.plane.run(ctx) })
+	return nil
+}
+
+// recorder hands every Record to those who read it.
+func (p *pod) recorder(s *state, access bool) func(*engine.Record) {
+	var log *telemetry.AccessLog
+	if access {
+		log = &telemetry.AccessLog{Log: slog.New(slog.NewJSONHandler(os.Stdout, nil))}
+	}
+	return func(r *engine.Record) {
+		p.metrics.Record(r)
+		if s.ledger != nil {
+			s.ledger.Record(r)
+		}
+		if log != nil {
+			log.Record(r)
+		}
+	}
+}
+
+// listen tells the deny-list how long ago the controller was heard of.
+func (p *pod) listen(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if p.last.Load() != nil {
+				p.denials.Heard(p.feed.LastHeard())
+			}
+		}
+	}
+}
+
+// ready says why requests should not be sent here.
+func (p *pod) ready() error {
+	if p.last.Load() == nil {
+		if why := p.feed.Pending(); why != "" {
+			return errors.New("no configuration yet: " + why)
+		}
+		return errors.New("no configuration yet: waiting for the controller at " + p.o.XDSAddress)
+	}
+	return p.plane.ready()
+}
+
+func (p *pod) drain(ctx context.Context) {
+	if p.last.Load() != nil {
+		p.plane.drain(ctx)
+	}
+}
+
+func denied(in []feed.Denial) []store.Denial {
+	out := make([]store.Denial, len(in))
+	for i, d := range in {
+		out[i] = store.Denial{Subject: d.Subject, Until: d.Until}
+	}
+	return out
+}
+
+// proof is what shows the MaaS API that one of our gateways calls. The file is
+// renewed by the kubelet.
+type proof struct {
+	file    string
+	service string // plan.Backend.Object of the MaaS API
+
+	read atomic.Pointer[proofRead]
+}
+
+type proofRead struct {
+	token string
+	at    time.Time
+}
+
+// proofFor is how long a token is used before the file is read again.
+const proofFor = time.Minute
+
+func (p *proof) of(b *plan.Backend) string {
+	if b.Object != p.service {
+		return ""
+	}
+	now := time.Now()
+	if r := p.read.Load(); r != nil && now.Sub(r.at) < proofFor {
+		return r.token
+	}
+	text, err := os.ReadFile(p.file)
+	if err != nil {
+		return "" // the API refuses and says why
+	}
+	r := &proofRead{strings.TrimSpace(string(text)), now}
+	p.read.Store(r)
+	return r.token
+}

@@ -1,0 +1,59 @@
+package pod
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	mathrand "math/rand/v2"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/policy/quota/redis"
+	"github.com/egret-gateway/egret/telemetry"
+)
+
+// state is what outlives a request: counters and ledger. It is chosen once, by
+// the first settings; the controller rolls a fleet whose settings change.
+type state struct {
+	limiter quota.Limiter
+	ledger  *telemetry.Ledger // nil = none is kept
+	loops   []func(context.Context) error
+}
+
+func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *slog.Logger) (*state, error) {
+	out := &state{}
+	if s.Counters == "" {
+		out.limiter = quota.NewMemory(quota.Options{})
+	} else {
+		shared, err := redis.Open(ctx, s.Counters, redis.Options{Log: log})
+		if err != nil {
+			return nil, err
+		}
+		out.limiter, out.loops = shared, append(out.loops, shared.Run)
+		m.Gauge("egret_counters_kept", "Charges that wait for the shared counters to be back.", func() float64 { return float64(shared.Kept()) })
+		m.Gauge("egret_counters_lost", "Charges that were lost.", func() float64 { return float64(shared.Lost()) })
+	}
+	return out, nil
+}
+
+// run keeps the state until ctx ends.
+func (s *state) run(ctx context.Context) error {
+	group, run := errgroup.WithContext(ctx)
+	for _, loop := range s.loops {
+		group.Go(func() error { return loop(run) })
+	}
+	return group.Wait()
+}
+
+// newID makes request and trace ids: 128 random bits in lower-case hex.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
+	return hex.EncodeToString(b[:])
+}
+
+// random chooses among weights; nothing secret depends on it.
+func random(n int64) int64 { return mathrand.Int64N(n) }
