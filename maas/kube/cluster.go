@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	authnv1 "k8s.io/api/authentication/v1"
@@ -29,6 +30,11 @@ type Cluster struct {
 	Now       func() time.Time
 	// Patience is how long Deny waits for the controllers; 3 s by default.
 	Patience time.Duration
+
+	mu sync.Mutex
+	// silent holds, by ConfigMap and controller, which version controllers
+	// that were waited for in vain had delivered.
+	silent map[string]string
 }
 
 var _ maas.Cluster = (*Cluster)(nil)
@@ -57,6 +63,7 @@ func mapper() meta.RESTMapper {
 	m.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	m.Add(corev1.SchemeGroupVersion.WithKind("ServiceAccount"), meta.RESTScopeNamespace)
 	m.Add(corev1.SchemeGroupVersion.WithKind("ConfigMap"), meta.RESTScopeNamespace)
+	m.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	return m
 }
 

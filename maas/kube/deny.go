@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 )
 
@@ -60,7 +60,7 @@ func unfit(r rune) bool { return r <= ' ' || r > '~' }
 // write adds denials to the first ConfigMap with room and returns its name.
 func (c *Cluster) write(ctx context.Context, d []store.Denial) (string, error) {
 	var shards corev1.ConfigMapList
-	err := c.Client.List(ctx, &shards, client.InNamespace(c.Namespace), client.MatchingLabels{maas.DenialsLabel: "true"})
+	err := c.Client.List(ctx, &shards, client.InNamespace(c.Namespace), client.MatchingLabels{source.LabelDenials: "true"})
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +78,7 @@ func (c *Cluster) write(ctx context.Context, d []store.Denial) (string, error) {
 		if len(list) > shardEntries {
 			continue
 		}
-		maas.WriteDenials(shard, list)
+		source.SetDenials(shard, list)
 		return name, c.Client.Update(ctx, shard)
 	}
 	return "", fmt.Errorf("%d ConfigMaps of %d denials each are full", maxShards, shardEntries)
@@ -88,7 +88,7 @@ func (c *Cluster) write(ctx context.Context, d []store.Denial) (string, error) {
 // none, so that controllers can say that they are there before anything is
 // revoked.
 func (c *Cluster) Prepare(ctx context.Context) error {
-	err := c.Client.Create(ctx, c.newShard(maas.DenialsConfigMap, nil))
+	err := c.Client.Create(ctx, c.newShard(source.DenialsConfigMap, nil))
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}
@@ -97,20 +97,18 @@ func (c *Cluster) Prepare(ctx context.Context) error {
 
 // inherit makes a new ConfigMap wait for the controllers that the others know.
 func inherit(shard *corev1.ConfigMap, others []corev1.ConfigMap) {
-	for _, o := range others {
-		for name := range o.Annotations {
-			if strings.HasPrefix(name, maas.DeliveredPrefix) {
-				metav1.SetMetaDataAnnotation(&shard.ObjectMeta, name, "")
-			}
+	for i := range others {
+		for controller := range source.Delivered(&others[i]) {
+			metav1.SetMetaDataAnnotation(&shard.ObjectMeta, source.DeliveredAnnotation(controller), "")
 		}
 	}
 }
 
 func shardName(i int) string {
 	if i == 0 {
-		return maas.DenialsConfigMap
+		return source.DenialsConfigMap
 	}
-	return maas.DenialsConfigMap + "-" + strconv.Itoa(i)
+	return source.DenialsConfigMap + "-" + strconv.Itoa(i)
 }
 
 func (c *Cluster) newShard(name string, d []store.Denial) *corev1.ConfigMap {
@@ -118,22 +116,18 @@ func (c *Cluster) newShard(name string, d []store.Denial) *corev1.ConfigMap {
 	add(list, d)
 	shard := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 		Namespace: c.Namespace, Name: name,
-		Labels: map[string]string{maas.DenialsLabel: "true", "app.kubernetes.io/part-of": "models-as-a-service"},
+		Labels: map[string]string{source.LabelDenials: "true", "app.kubernetes.io/part-of": "models-as-a-service"},
 	}}
-	maas.WriteDenials(shard, list)
+	source.SetDenials(shard, list)
 	return shard
 }
 
-// current returns the denials of a ConfigMap that still count. A line that
-// cannot be read refuses nobody and is left out.
+// current returns the denials of a ConfigMap that still count.
 func (c *Cluster) current(shard *corev1.ConfigMap) map[string]time.Time {
-	denials, err := maas.ReadDenials(shard)
-	if err != nil {
-		c.Log.Error("a line of the deny-list cannot be read and is removed", "error", err)
-	}
+	denials, _ := source.Denials(shard)
 	list := make(map[string]time.Time, len(denials))
 	for _, e := range denials {
-		if c.Now().Before(e.Until) {
+		if c.Now().Before(e.Until) && e.Until.After(list[e.Subject]) {
 			list[e.Subject] = e.Until
 		}
 	}
@@ -151,17 +145,18 @@ func add(list map[string]time.Time, d []store.Denial) {
 
 // delivered waits until the controllers have delivered the ConfigMap.
 func (c *Cluster) delivered(ctx context.Context, name string, d []store.Denial) error {
-	began := c.Now()
+	began := time.Now()
 	deadline := time.NewTimer(cmp.Or(c.Patience, patience))
 	defer deadline.Stop()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
-	var late []string
+	late := map[string]string{}
 	for {
 		var shard corev1.ConfigMap
 		err := c.Client.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, &shard)
 		if err == nil {
-			if late = missing(&shard); len(late) == 0 {
+			late = c.late(&shard)
+			if len(late) == 0 {
 				return nil
 			}
 		}
@@ -170,31 +165,45 @@ func (c *Cluster) delivered(ctx context.Context, name string, d []store.Denial) 
 		case <-ctx.Done():
 			return nil // it is written, and who asked has left
 		case <-deadline.C:
+			c.giveUp(name, late)
 			c.Log.Warn("a revocation is written, but not every controller has said that its gateways know; "+
-				"where a controller is gone for good, remove its annotation", "configmap", c.Namespace+"/"+name,
-				"waiting for", late, "denials", len(d), "waited", c.Now().Sub(began).String())
+				"one that stays silent is not waited for again", "configmap", c.Namespace+"/"+name,
+				"waiting for", slices.Sorted(maps.Keys(late)), "denials", len(d), "waited", time.Since(began).String())
 			return nil
 		}
 	}
 }
 
-// missing names the controllers that have not delivered what the ConfigMap
-// says. At least one has to.
-func missing(m *corev1.ConfigMap) []string {
-	hash, anybody := maas.DenialsHash(m), false
-	var late []string
-	for _, name := range slices.Sorted(maps.Keys(m.Annotations)) {
-		controller, ours := strings.CutPrefix(name, maas.DeliveredPrefix)
-		if !ours {
-			continue
-		}
-		anybody = true
-		if m.Annotations[name] != hash {
-			late = append(late, controller)
-		}
+// nobody stands for the controller that has yet to say that it is there.
+const nobody = "any controller"
+
+// late returns the controllers that have not delivered what the ConfigMap says
+// and the versions that they have. At least one controller has to deliver it;
+// one that was given up on has to say something new before it counts again.
+func (c *Cluster) late(m *corev1.ConfigMap) map[string]string {
+	_, version := source.Denials(m)
+	by := source.Delivered(m)
+	if len(by) == 0 {
+		by[nobody] = ""
 	}
-	if !anybody {
-		return []string{"any controller"}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(by, func(controller, has string) bool {
+		last, silent := c.silent[m.Name+" "+controller]
+		return has == version || silent && last == has
+	})
+	return by
+}
+
+// giveUp remembers controllers that did not answer in time, such as those that
+// were removed from the cluster, so that only one revocation waits for them.
+func (c *Cluster) giveUp(name string, late map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.silent == nil {
+		c.silent = map[string]string{}
 	}
-	return late
+	for controller, has := range late {
+		c.silent[name+" "+controller] = has
+	}
 }

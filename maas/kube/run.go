@@ -91,6 +91,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		return nil
 	})
+	certificate := &gatewayCertificate{client: direct, config: o.Config, log: o.Log, now: time.Now}
+	group.Go(func() error { return certificate.run(ctx) })
 	return group.Wait()
 }
 
