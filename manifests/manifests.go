@@ -3,12 +3,12 @@
 // (maas) and the custom resource definitions (crds). The files are what users
 // apply to a cluster, and, embedded here, what `egret quickstart` serves in one
 // process. There is no second copy of the configuration.
-// Overlays for a cluster (the folders in maas) are not embedded.
+// Of maas there are overlays for clusters (overlays), which are not embedded.
 package manifests
 
 import "embed"
 
 // FS holds the manifests by their paths in this directory.
 //
-//go:embed common openshift maas/*.yaml
+//go:embed common openshift maas
 var FS embed.FS
