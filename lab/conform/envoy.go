@@ -65,7 +65,11 @@ func (b *pair) run(ctx context.Context, w *World, path string) error {
 		return err
 	}
 	go func() { b.served <- processor.Run(ctx, l) }()
-	config, err := json.Marshal(static(w, b.dir))
+	bootstrap, err := static(w, b.dir)
+	if err != nil {
+		return err
+	}
+	config, err := json.Marshal(bootstrap)
 	if err != nil {
 		return err
 	}

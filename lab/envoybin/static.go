@@ -117,9 +117,12 @@ func (a *adder) answer(m Object) {
 			c.(Object)["name"] = a.prefix + c.(Object)["name"].(string)
 		}
 	}
-	if eds, ok := m["eds_cluster_config"].(Object); ok && eds["eds_config"].(Object)["ads"] != nil {
+	if eds, ok := m["eds_cluster_config"].(Object); ok {
 		name := m["name"].(string)[len(a.prefix):]
-		delete(m, "eds_cluster_config")
-		m["type"], m["load_assignment"] = "STATIC", a.endpoints[name]
+		eds["service_name"] = name
+		if eds["eds_config"].(Object)["ads"] != nil {
+			delete(m, "eds_cluster_config")
+			m["type"], m["load_assignment"] = "STATIC", a.endpoints[name]
+		}
 	}
 }
