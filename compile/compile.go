@@ -18,6 +18,9 @@ type Options struct {
 	Controllers []string
 	// Classes are names of classes that are served besides, whoever controls them.
 	Classes []string
+	// Apart are Gateways (namespace/name) whose pods count limits each for
+	// itself, with the number of pods; limits then say so.
+	Apart map[string]int
 	// Alone says that nobody else reads these resources and that one process
 	// serves all of them, as with files: routes and policies whose target does
 	// not exist are reported rather than left to another controller, and a

@@ -49,10 +49,26 @@ func (c *compiler) badParameters(class *gwv1.GatewayClass) *problem {
 	if ref == nil {
 		return nil
 	}
-	target := name{string(deref(ref.Namespace, "")), ref.Name}
-	if ref.Group != "" || ref.Kind != "ConfigMap" || c.configMaps[target] == nil {
-		return problemf(string(gwv1.GatewayClassReasonInvalidParameters),
-			"parametersRef %s %s is not a ConfigMap that exists; create it or remove the reference", ref.Kind, ref.Name)
+	return c.badReference(string(ref.Group), string(ref.Kind), name{string(deref(ref.Namespace, "")), ref.Name})
+}
+
+// badInfrastructure is the same for the parameters of one Gateway.
+func (c *compiler) badInfrastructure(o *gwv1.Gateway) *problem {
+	if o.Spec.Infrastructure == nil || o.Spec.Infrastructure.ParametersRef == nil {
+		return nil
+	}
+	ref := o.Spec.Infrastructure.ParametersRef
+	return c.badReference(string(ref.Group), string(ref.Kind), name{o.Namespace, ref.Name})
+}
+
+func (c *compiler) badReference(group, kind string, target name) *problem {
+	const reason = string(gwv1.GatewayReasonInvalidParameters)
+	object := c.configMaps[target]
+	if group != "" || kind != "ConfigMap" || object == nil {
+		return problemf(reason, "parametersRef %s %s is not a ConfigMap that exists; create it or remove the reference", kind, target.name)
+	}
+	if _, err := source.ParseParameters(object); err != nil {
+		return problemf(reason, "%v", err)
 	}
 	return nil
 }
@@ -68,7 +84,7 @@ func (c *compiler) compileGateways() {
 			c.pass(o)
 			continue
 		}
-		g := &gateway{name: nameOf(o), object: o, problem: bad[class]}
+		g := &gateway{name: nameOf(o), object: o, problem: cmp.Or(bad[class], c.badInfrastructure(o))}
 		for i := range o.Spec.Listeners {
 			g.listeners = append(g.listeners, c.compileListener(g, &o.Spec.Listeners[i]))
 		}

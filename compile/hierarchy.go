@@ -16,6 +16,7 @@ type policy[T any] struct {
 
 	paths, won int             // routes' rules it is meant for, and those where it counts
 	winners    map[string]bool // what counts elsewhere
+	apart      map[string]int  // Gateways it limits that have several pods, each with counters of its own
 }
 
 // owned is a rule and the policy that it is from.
@@ -65,6 +66,20 @@ func (p *policy[T]) meet(specific ruleset[T]) ruleset[T] {
 		return own
 	}
 	return specific
+}
+
+// divide notes that the policies of a chain limit a Gateway whose pods do not
+// count together.
+func (c chain[T]) divide(gateway string, pods int) {
+	for _, p := range c {
+		if p == nil {
+			continue
+		}
+		if p.apart == nil {
+			p.apart = map[string]int{}
+		}
+		p.apart[gateway] = pods
+	}
 }
 
 // tally counts what came of the policies of a chain on one path.

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,26 @@ import (
 
 	"github.com/egret-gateway/egret/source"
 )
+
+// TestApart: a limit that several pods count apart says what that means.
+func TestApart(t *testing.T) {
+	s := decode(t, section(archiveOf(t, "testdata/policy-tokens.txtar"), "in.yaml"))
+	of := func(o Options) (out []string) {
+		_, cs := Compile(s, o)
+		for _, c := range cs {
+			if c.Kind == "TokenRateLimitPolicy" && c.Type == "Enforced" && strings.Contains(c.Message, "3 pods of Gateway "+s.Gateways[0].Namespace+"/"+s.Gateways[0].Name+" counts alone") {
+				out = append(out, c.Name)
+			}
+		}
+		return out
+	}
+	if got := of(Options{Alone: true}); len(got) > 0 {
+		t.Errorf("one process: %v", got)
+	}
+	if got := of(Options{Alone: true, Apart: map[string]int{s.Gateways[0].Namespace + "/" + s.Gateways[0].Name: 3}}); len(got) == 0 {
+		t.Error("three pods: no policy says so")
+	}
+}
 
 func TestOptions(t *testing.T) {
 	gateway := func(class string) *gwv1.Gateway {

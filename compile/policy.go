@@ -116,6 +116,7 @@ func (c *compiler) compilePolicies() []plan.Policy {
 		auth:   c.authPolicies(),
 		calls:  c.ratePolicies(),
 		tokens: c.tokenPolicies(),
+		apart:  c.options.Apart,
 		names:  map[chains]string{},
 		plans:  map[string]plan.Policy{},
 	}
@@ -144,6 +145,7 @@ type chains struct {
 type book struct {
 	auth          *policies[authRule]
 	calls, tokens *policies[limitRule]
+	apart         map[string]int
 	names         map[chains]string
 	plans         map[string]plan.Policy
 }
@@ -159,6 +161,10 @@ func (b *book) policy(l *listener, r *route, u *rule) string {
 	at.auth.tally(auth)
 	at.calls.tally(calls)
 	at.tokens.tally(tokens)
+	if pods := b.apart[l.gateway.String()]; pods > 1 {
+		at.calls.divide(l.gateway.String(), pods)
+		at.tokens.divide(l.gateway.String(), pods)
+	}
 	if known, ok := b.names[at]; ok {
 		return known
 	}
@@ -207,6 +213,9 @@ func (p *policy[T]) enforcement() string {
 	out := p.kind + " has been successfully enforced"
 	if p.won < p.paths {
 		out = fmt.Sprintf("%s has been partially enforced; elsewhere it is overridden by %s", p.kind, strings.Join(slices.Sorted(maps.Keys(p.winners)), ", "))
+	}
+	for _, gw := range slices.Sorted(maps.Keys(p.apart)) {
+		out += fmt.Sprintf("; each of the %d pods of Gateway %s counts alone, so that up to %d times the limits may pass: give them shared counters", p.apart[gw], gw, p.apart[gw])
 	}
 	if len(p.left) > 0 {
 		out += "; not supported and left out: " + brief(p.left)

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/egret-gateway/egret/feed"
-	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/source"
 )
 
@@ -22,21 +21,17 @@ type delivery map[string]string // name of the ConfigMap → hash
 // namespaces are nobody's: whoever may write one could lock people out.
 func (c *Controller) deniers(s *source.Snapshot) (out []*corev1.ConfigMap) {
 	for _, m := range s.ConfigMaps {
-		if m.Namespace == c.o.MaaSNamespace && m.Labels[maas.DenialsLabel] == "true" {
+		if m.Namespace == c.o.MaaSNamespace && m.Labels[source.LabelDenials] == "true" {
 			out = append(out, m)
 		}
 	}
 	return out
 }
 
-// denials reads the deny-list. A line that cannot be read is told and takes
-// nothing from the others.
+// denials reads the deny-list.
 func (c *Controller) denials(s *source.Snapshot) (out []feed.Denial) {
 	for _, m := range c.deniers(s) {
-		list, err := maas.ReadDenials(m)
-		if err != nil {
-			c.log.Error("the deny-list has a line that cannot be read", "error", err)
-		}
+		list, _ := source.Denials(m)
 		for _, d := range list {
 			out = append(out, feed.Denial{Subject: d.Subject, Until: d.Until})
 		}
@@ -59,7 +54,7 @@ func (c *Controller) confirm() {
 	}
 	todo := delivery{}
 	for _, m := range c.deniers(&c.snapshot) {
-		if hash := maas.DenialsHash(m); m.Annotations[c.annotation()] != hash && c.delivered[m.Name] != hash {
+		if _, hash := source.Denials(m); m.Annotations[source.DeliveredAnnotation(c.o.Name)] != hash && c.delivered[m.Name] != hash {
 			todo[m.Name], c.delivered[m.Name] = hash, hash
 		}
 	}
@@ -78,10 +73,6 @@ func (c *Controller) confirm() {
 	c.deliver <- todo
 }
 
-func (c *Controller) annotation() string {
-	return maas.DeliveredPrefix + strings.ReplaceAll(c.o.Name, "/", "_")
-}
-
 // deliverAll writes the annotations until ctx ends. One that cannot be written
 // makes the API wait for its time, no more.
 func (c *Controller) deliverAll(ctx context.Context) error {
@@ -91,7 +82,7 @@ func (c *Controller) deliverAll(ctx context.Context) error {
 			return nil
 		case todo := <-c.deliver:
 			for name, hash := range todo {
-				patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{c.annotation(): hash}}})
+				patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{source.DeliveredAnnotation(c.o.Name): hash}}})
 				if err == nil {
 					m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: c.o.MaaSNamespace, Name: name}}
 					err = c.client.Patch(ctx, m, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(c.o.Name))

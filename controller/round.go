@@ -17,9 +17,9 @@ import (
 // take makes a snapshot the one that is served.
 func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
-	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}})
-	c.snapshot, c.conditions = s, conditions
 	c.settings = settingsOf(&s, c.o.Self.Namespace)
+	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart()})
+	c.snapshot, c.conditions = s, conditions
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
 	c.denied = c.denials(&s)
 
@@ -29,8 +29,15 @@ func (c *Controller) take(s source.Snapshot) {
 		if !ours || class.Controller != c.o.Name || o.DeletionTimestamp != nil {
 			continue
 		}
-		g := c.gateway(o, class)
 		seen[keyOf(o)] = true
+		if !readable(conditions, o) {
+			// What runs goes on as it was; what does not is not begun.
+			if g := c.gateways[keyOf(o)]; g != nil {
+				owners[g.node] = o.Namespace + "/" + g.fleet.Name()
+			}
+			continue
+		}
+		g := c.gateway(o, class)
 		owners[g.node] = o.Namespace + "/" + g.fleet.Name()
 	}
 	c.owners.Store(&owners)
@@ -41,10 +48,39 @@ func (c *Controller) take(s source.Snapshot) {
 			c.stale = true
 			continue
 		}
-		c.feed(g, p.For(key))
+		if readable(conditions, g.fleet.Gateway) {
+			c.feed(g, p.For(key))
+		}
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
+}
+
+// readable reports whether a Gateway's parameters, and those of its class, can
+// be read.
+func readable(cs []source.Condition, o *gwv1.Gateway) bool {
+	return !slices.ContainsFunc(cs, func(c source.Condition) bool {
+		return c.Kind == "Gateway" && c.Namespace == o.Namespace && c.Name == o.Name && c.Parent == (source.Ref{}) &&
+			c.Reason == string(gwv1.GatewayReasonInvalidParameters)
+	})
+}
+
+// apart are the Gateways whose pods count alone, with how many these are.
+func (c *Controller) apart() map[string]int {
+	if c.settings.Counters != "" {
+		return nil
+	}
+	out := map[string]int{}
+	for key, g := range c.gateways {
+		p := g.fleet.Parameters
+		switch {
+		case p.Autoscaling != nil:
+			out[key] = int(p.Autoscaling.Max)
+		case p.Replicas != nil:
+			out[key] = int(*p.Replicas)
+		}
+	}
+	return out
 }
 
 // gateway brings what is known of a Gateway up to date. Its fleet is applied
@@ -75,6 +111,8 @@ func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 	f := &fleet.Fleet{
 		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
 		XDSAddress: c.o.XDSAddress, AssignsUser: c.o.AssignsUser, Reviews: true,
+		// Pods take counters and ledger up at their start, so they roll with them.
+		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
 	}
 	if f.Parameters.Plane == "" {
 		f.Parameters.Plane = c.o.Plane
@@ -111,7 +149,7 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 			there = append(there, object{m.Labels, m.Annotations, m.Data})
 		}
 	}
-	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, there}
+	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, f.Env, there}
 }
 
 // feed gives a Gateway's pods what they may have now.
