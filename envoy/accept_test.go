@@ -142,4 +142,4 @@ func (c *compiler) plan(text []byte) *plan.Plan {
 	return p
 }
 
-func authorityPEM(t *testing.T) []byte { return []byte(newAuthority(t).pem) }
+func authorityPEM(t *testing.T) []byte { return []byte(newIssuer(t).pem) }

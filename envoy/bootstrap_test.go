@@ -34,7 +34,7 @@ func TestRenewal(t *testing.T) {
 	for _, version := range envoybin.Versions {
 		t.Run("B-30 gateway-98 token and CA are renewed under Envoy "+version, func(t *testing.T) {
 			t.Parallel()
-			first, second := newAuthority(t), newAuthority(t)
+			first, second := newIssuer(t), newIssuer(t)
 			c := newController(t, first)
 			token := newVolume(t, map[string]string{"token": "one"})
 			o := envoy.BootstrapOptions{
@@ -84,7 +84,7 @@ const patience = 60 * time.Second
 type controller struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	port      uint32
-	authority atomic.Pointer[authority]
+	authority atomic.Pointer[issuer]
 	streams   chan stream
 	refusals  chan error
 	conns     chan net.Conn
@@ -95,7 +95,7 @@ type stream struct {
 	cut         context.CancelFunc
 }
 
-func newController(t *testing.T, a *authority) *controller {
+func newController(t *testing.T, a *issuer) *controller {
 	l, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
 		t.Fatal(err)
@@ -195,13 +195,13 @@ func (c *controller) refusal(t *testing.T) {
 	}
 }
 
-// authority is a CA with one server certificate, for localhost.
-type authority struct {
+// issuer is a CA with one server certificate, for localhost.
+type issuer struct {
 	pem    string
 	server *tls.Certificate
 }
 
-func newAuthority(t *testing.T) *authority {
+func newIssuer(t *testing.T) *issuer {
 	t.Helper()
 	key, crt := newCertificate(t, nil, nil, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "ca"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -209,7 +209,7 @@ func newAuthority(t *testing.T) *authority {
 	leafKey, leaf := newCertificate(t, key, crt, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"}, KeyUsage: x509.KeyUsageDigitalSignature,
 	})
-	return &authority{
+	return &issuer{
 		pem:    string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: crt.Raw})),
 		server: &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: leafKey},
 	}
