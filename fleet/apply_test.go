@@ -13,8 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -322,44 +320,6 @@ func TestAddressesLive(t *testing.T) {
 		}
 		if s := w.apply(f); len(s.Addresses) != 1 || s.Addresses[0].Value != "192.0.2.1" {
 			t.Errorf("addresses are %v", s.Addresses)
-		}
-	})
-}
-
-// The reference's own permissions are enough for a fleet that serves.
-func TestPermissions(t *testing.T) {
-	f := tuned(t, "wg-ai-gateway")
-	f.Gateway.Namespace = "permissions"
-	w := newWorld(t, "permissions", f.Class.Controller, "reference")
-	all := []string{"get", "list", "watch", "create", "update", "patch", "delete"}
-	w.create(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "reference"}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"serviceaccounts", "services", "configmaps"}, Verbs: all},
-		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: all},
-	}})
-	w.create(&rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "reference"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "reference"},
-		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "reference"}},
-	})
-	// The API server learns of a binding a moment after it is made.
-	for range 1000 {
-		if err := w.applier.Client.List(t.Context(), &appsv1.DeploymentList{}); !apierrors.IsForbidden(err) {
-			break
-		}
-	}
-	t.Run("what is not permitted is left out and said once", func(t *testing.T) {
-		for range 2 {
-			s := w.apply(f)
-			want := []string{"ClusterRoleBinding", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
-			if diff := cmp.Diff(want, s.Missing); diff != "" {
-				t.Errorf("missing (-want +got):\n%s", diff)
-			}
-		}
-		if err := w.applier.Prune(t.Context(), []Fleet{*f}); err != nil {
-			t.Error(err)
-		}
-		if n := strings.Count(w.log.String(), "left without"); n != 3 {
-			t.Errorf("%d warnings in\n%s", n, w.log.String())
 		}
 	})
 }
