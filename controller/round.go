@@ -18,7 +18,7 @@ import (
 func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
 	c.settings = settingsOf(&s, c.o.Self.Namespace)
-	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart()})
+	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s)})
 	c.snapshot, c.conditions = s, conditions
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
 	c.denied = c.denials(&s)
@@ -66,18 +66,15 @@ func readable(cs []source.Condition, o *gwv1.Gateway) bool {
 }
 
 // apart are the Gateways whose pods count alone, with how many these are.
-func (c *Controller) apart() map[string]int {
-	if c.settings.Counters != "" {
-		return nil
-	}
+func (c *Controller) apart(s *source.Snapshot) map[string]int {
 	out := map[string]int{}
-	for key, g := range c.gateways {
-		p := g.fleet.Parameters
-		switch {
+	for _, o := range s.Gateways {
+		switch p := parameters(s, o); {
+		case c.settings.Counters != "":
 		case p.Autoscaling != nil:
-			out[key] = int(p.Autoscaling.Max)
+			out[keyOf(o)] = int(p.Autoscaling.Max)
 		case p.Replicas != nil:
-			out[key] = int(*p.Replicas)
+			out[keyOf(o)] = int(*p.Replicas)
 		}
 	}
 	return out

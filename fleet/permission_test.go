@@ -101,7 +101,7 @@ func TestManifests(t *testing.T) {
 		})
 	}
 	f("openshift/controller.yaml", "wg-ai-gateway")
-	f("maas/controller.yaml", "egret")
+	f("maas/controller/controller.yaml", "egret")
 }
 
 // manifest reads the document of a manifest that is of the kind of o.

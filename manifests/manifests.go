@@ -3,12 +3,13 @@
 // (maas) and the custom resource definitions (crds). The files are what users
 // apply to a cluster, and, embedded here, what `egret quickstart` serves in one
 // process. There is no second copy of the configuration.
-// Of maas there are overlays for clusters (overlays), which are not embedded.
+// Of maas, what only a cluster needs (controller, kubernetes, openshift, host) is
+// not embedded.
 package manifests
 
 import "embed"
 
 // FS holds the manifests by their paths in this directory.
 //
-//go:embed common openshift maas
+//go:embed common openshift maas/base
 var FS embed.FS

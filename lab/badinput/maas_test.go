@@ -25,7 +25,7 @@ type data struct {
 var datas = []data{
 	{input: "broken YAML in the registry of external models", file: "openshift/external-model-registry.yaml", old: "- id: gpt-4-external", text: "- id: [gpt-4-external",
 		says: "external models are left out of the model list until their ConfigMap is right", call: "models", answer: "200", body: `"data":null`},
-	{input: "broken YAML in the tiers", file: "maas/tiers.yaml", old: "- name: premium", text: "- name: [premium",
+	{input: "broken YAML in the tiers", file: "maas/base/tiers.yaml", old: "- name: premium", text: "- name: [premium",
 		says: "nobody can mint a token until the tiers are right", call: "mint", answer: "500", body: "Failed to generate token"},
 }
 

@@ -88,7 +88,7 @@ func TestReloads(t *testing.T) {
 // reload makes the edits at their times, each when the one before is served.
 func reload(t *testing.T, g *child.Gateway, dir string, c *certificates, edits int, every time.Duration) {
 	t.Helper()
-	gateway, policies := filepath.Join(dir, "maas/gateway.yaml"), filepath.Join(dir, "maas/policies.yaml")
+	gateway, policies := filepath.Join(dir, "maas/base/gateway.yaml"), filepath.Join(dir, "maas/base/policies.yaml")
 	bridge := filepath.Join(dir, "openshift/maas-bridge.yaml")
 	gatewayText, policiesText, bridgeText := read(t, gateway), read(t, policies), read(t, bridge)
 	tick := time.NewTicker(every)

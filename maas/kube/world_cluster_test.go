@@ -61,7 +61,7 @@ func TestMain(m *testing.M) {
 	}
 	for _, file := range []string{"namespaces", "maas-api", "tiers"} {
 		if err == nil {
-			err = install("maas/" + file + ".yaml")
+			err = install("maas/base/" + file + ".yaml")
 		}
 	}
 	if err == nil {
