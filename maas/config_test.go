@@ -56,6 +56,11 @@ func TestConfig(t *testing.T) {
 		func(c *maas.Config) { c.Storage, c.DBURL = maas.StorageExternal, "postgres://u:p@h/d" })
 	f("a longer chain", set{"CHAIN_LIMIT": "1h", "PROBE_VERIFY": "all"}, []string{"--chain-limit=48h"},
 		func(c *maas.Config) { c.ChainLimit, c.ProbeVerify = 48*time.Hour, maas.VerifyAll })
+	f("the hop is not proved", set{"GATEWAY_PROOF": "none"}, nil, func(c *maas.Config) { c.Proof = maas.ProofNone })
+	f("other gateways", nil, []string{"--gateway-accounts=a/b, c/d"}, func(c *maas.Config) { c.GatewayAccounts = maas.Accounts{"a/b", "c/d"} })
+	f("the gateway's certificate", set{"GATEWAY_CERTIFICATE": "tls"}, []string{"--gateway-host=h"},
+		func(c *maas.Config) { c.GatewayCertificate, c.GatewayHost = "tls", "h" })
+	f("a kubeconfig", set{"KUBECONFIG": "a"}, []string{"--kubeconfig", "b"}, func(c *maas.Config) { c.Kubeconfig = "b" })
 	f("no verification", nil, []string{"--probe-verify=none"}, func(c *maas.Config) { c.ProbeVerify = maas.VerifyNone })
 
 	refused := func(name string, env set, want string, args ...string) {
