@@ -95,7 +95,7 @@ func Bootstrap(o BootstrapOptions) []byte {
 			AdsConfig: &corev3.ApiConfigSource{
 				ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
 				TransportApiVersion:       corev3.ApiVersion_V3,
-				GrpcServices:              []*corev3.GrpcService{grpcService(ClusterXDS)},
+				GrpcServices:              []*corev3.GrpcService{discovery(ClusterXDS)},
 				SetNodeOnFirstMessageOnly: true,
 			},
 			CdsConfig: ads,
@@ -223,6 +223,17 @@ func watched(file, folder string) *corev3.ConfigSource {
 
 func grpcService(cluster string) *corev3.GrpcService {
 	return &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster}}}
+}
+
+// discovery is a grpcService that resources come from. A lost stream is opened
+// again within seconds; Envoy's own pauses would grow to half a minute, in
+// which a pod does not hear of a new leader.
+func discovery(cluster string) *corev3.GrpcService {
+	out := grpcService(cluster)
+	out.GetEnvoyGrpc().RetryPolicy = &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
+		BaseInterval: durationpb.New(500 * time.Millisecond), MaxInterval: seconds(5),
+	}}
+	return out
 }
 
 func upstreamCodec() *hcmv3.HttpFilter {

@@ -16,7 +16,7 @@ func localEndpoints() *corev3.ConfigSource {
 		InitialFetchTimeout: seconds(int(fetchTimeout / time.Second)),
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
-			SetNodeOnFirstMessageOnly: true, GrpcServices: []*corev3.GrpcService{grpcService(ClusterLocal)},
+			SetNodeOnFirstMessageOnly: true, GrpcServices: []*corev3.GrpcService{discovery(ClusterLocal)},
 		}},
 	}
 }
