@@ -57,7 +57,7 @@ func open(address string, q url.Values, o Options) (goredis.UniversalClient, err
 		verify(f.TLSConfig, o.Roots)
 		f.DialTimeout, f.ReadTimeout, f.WriteTimeout, f.PoolTimeout = dialTimeout, commandTimeout, commandTimeout, commandTimeout
 		f.MaxRetries, f.DialerRetries, f.PoolSize, f.ContextTimeoutEnabled = -1, 1, pool, true
-		f.Protocol, f.DisableIdentity, f.MaintNotificationsConfig = 2, true, notices
+		f.Protocol, f.DisableIdentity = 2, true
 		return goredis.NewFailoverClient(f), nil
 	case q.Has("addr"):
 		c, err := goredis.ParseClusterURL(address)
