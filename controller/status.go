@@ -22,8 +22,8 @@ const (
 	// swift is how long planes usually need at most to take a change: status
 	// is not written before, so that a change does not show as an outage.
 	swift = 1500 * time.Millisecond
-	// settling is how long after a change of leadership planes may need to
-	// find the new leader: status stays as it is meanwhile.
+	// settling is how long after a change of leadership pods that ran before
+	// may need to find the new leader: status stays as it is meanwhile.
 	settling = 20 * time.Second
 	// idle is how long the loop may do nothing.
 	idle = time.Minute
@@ -48,7 +48,10 @@ func (c *Controller) report(now time.Time) time.Duration {
 			g.waiting = now
 		}
 		if pending {
-			wait = max(wait, swift-now.Sub(g.waiting), settling-now.Sub(c.since))
+			wait = max(wait, swift-now.Sub(g.waiting))
+			if g.state.Available > 0 { // pods that ran before this replica led are on their way here
+				wait = max(wait, settling-now.Sub(c.since))
+			}
 		}
 		o := g.fleet.Gateway
 		st.Addresses[source.Key{Kind: "Gateway", Namespace: o.Namespace, Name: o.Name}] = addresses(serviceOf(&c.snapshot, g.fleet))

@@ -3,6 +3,8 @@
 package fleet
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,8 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
-
-	"github.com/egret-gateway/egret/manifests"
 )
 
 // permitted waits until the API server knows what the Applier may do, which is
@@ -107,7 +107,7 @@ func TestManifests(t *testing.T) {
 // manifest reads the document of a manifest that is of the kind of o.
 func manifest(t *testing.T, file string, o any) {
 	t.Helper()
-	text, err := manifests.FS.ReadFile(file)
+	text, err := os.ReadFile(filepath.Join("../manifests", file))
 	if err != nil {
 		t.Fatal(err)
 	}

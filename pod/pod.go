@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/feed"
 	"github.com/egret-gateway/egret/feed/token"
-	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/provider"
@@ -138,10 +136,10 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		return err
 	}
 	pool := provider.NewPool(&provider.Dialer{Guard: guard})
-	p.proof.service = "Service " + f.Settings.MaaS
+	p.proof.towards(f.Settings.MaaS)
 	e := engine.New(engine.Deps{
 		Auth: auth.Deps{
-			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: pool.Client(), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
+			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: p.proof.client(pool.Client()), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
 		},
 		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
@@ -213,38 +211,4 @@ func denied(in []feed.Denial) []store.Denial {
 		out[i] = store.Denial{Subject: d.Subject, Until: d.Until}
 	}
 	return out
-}
-
-// proof is what shows the MaaS API that one of our gateways calls. The file is
-// renewed by the kubelet.
-type proof struct {
-	file    string
-	service string // plan.Backend.Object of the MaaS API
-
-	read atomic.Pointer[proofRead]
-}
-
-type proofRead struct {
-	token string
-	at    time.Time
-}
-
-// proofFor is how long a token is used before the file is read again.
-const proofFor = time.Minute
-
-func (p *proof) of(b *plan.Backend) string {
-	if b.Object != p.service {
-		return ""
-	}
-	now := time.Now()
-	if r := p.read.Load(); r != nil && now.Sub(r.at) < proofFor {
-		return r.token
-	}
-	text, err := os.ReadFile(p.file)
-	if err != nil {
-		return "" // the API refuses and says why
-	}
-	r := &proofRead{strings.TrimSpace(string(text)), now}
-	p.read.Store(r)
-	return r.token
 }
