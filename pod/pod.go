@@ -139,7 +139,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	p.proof.towards(f.Settings.MaaS)
 	e := engine.New(engine.Deps{
 		Auth: auth.Deps{
-			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: p.proof.client(pool.Client()), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
+			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: p.proof.on(pool.Client()), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
 		},
 		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,

@@ -57,13 +57,9 @@ func (p *proof) token() string {
 	return r.token
 }
 
-// client is from with the proof on what it asks the MaaS API: the tier lookup
+// on puts the proof on what is asked of the MaaS API over next: the tier lookup
 // of an AuthPolicy.
-func (p *proof) client(from *http.Client) *http.Client {
-	out := *from
-	out.Transport = proven{p, from.Transport}
-	return &out
-}
+func (p *proof) on(next http.RoundTripper) http.RoundTripper { return proven{p, next} }
 
 type proven struct {
 	proof *proof
