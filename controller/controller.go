@@ -139,21 +139,12 @@ func (c *Controller) serving() error {
 
 // Run works until ctx ends.
 func (c *Controller) Run(ctx context.Context) error {
-	listener, err := net.Listen("tcp", c.o.XDSListen)
-	if err != nil {
-		return fmt.Errorf("xDS: %w", err)
-	}
 	health, err := net.Listen("tcp", c.o.HealthListen)
 	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
-	host, _ := c.xdsHost()
-	server := grpc.NewServer(append(xds.ServerOptions(), grpc.Creds(credentials.NewTLS(c.ca.TLS(host))))...)
-	c.xds.Register(server)
-
 	group, run := errgroup.WithContext(ctx)
-	context.AfterFunc(run, server.Stop)
-	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error { return c.serveXDS(run) })
 	group.Go(func() error { return c.serveHealth(run, health) })
 	group.Go(func() error { return c.lead.Run(run, c.o.Config) })
 	group.Go(func() error { c.fleets.Run(run); return nil })
@@ -175,6 +166,49 @@ func (c *Controller) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// leadLook is how often it is looked whether this replica leads.
+const leadLook = 100 * time.Millisecond
+
+// serveXDS serves xDS while this replica leads. The others do not even listen:
+// a client that is refused a stream may keep the connection and ask the same
+// replica for ever, while one that is refused the connection is led to another.
+func (c *Controller) serveXDS(ctx context.Context) error {
+	host, _ := c.xdsHost()
+	options := append(xds.ServerOptions(), grpc.Creds(credentials.NewTLS(c.ca.TLS(host))))
+	for {
+		if !c.await(ctx, func() bool { return c.serving() == nil }) {
+			return nil
+		}
+		listener, err := net.Listen("tcp", c.o.XDSListen)
+		if err != nil {
+			return fmt.Errorf("xDS: %w", err)
+		}
+		server := grpc.NewServer(options...)
+		c.xds.Register(server)
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(listener) }()
+		c.await(ctx, func() bool { return c.serving() != nil })
+		server.Stop()
+		if err := <-ended; err != nil && ctx.Err() == nil && c.serving() == nil {
+			return fmt.Errorf("xDS: %w", err)
+		}
+	}
+}
+
+// await returns when ok holds, or false when ctx has ended.
+func (c *Controller) await(ctx context.Context, ok func() bool) bool {
+	tick := time.NewTicker(leadLook)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 // loop owns what is below the channels.

@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +31,7 @@ type beside struct {
 	processor *extproc.Server
 	endpoints *endpoint.Server
 	envoy     *http.Client // Envoy's admin interface
+	ports     atomic.Int64 // of the plan
 	log       *slog.Logger
 }
 
@@ -48,7 +51,11 @@ func newBeside(o Options, e *engine.Engine) *beside {
 
 func (b *beside) apply(_ context.Context, f *feed.Feed) error {
 	b.endpoints.Load(f.Plan)
-	return b.processor.Load(f.Plan, f.Keep...)
+	if err := b.processor.Load(f.Plan, f.Keep...); err != nil {
+		return err
+	}
+	b.ports.Store(int64(len(f.Plan.Ports)))
+	return nil
 }
 
 // ready asks Envoy, which is so when it has its listeners.
@@ -63,7 +70,13 @@ func (b *beside) ready() error {
 	case strings.TrimSpace(text) != "LIVE":
 		return errors.New("Envoy is " + strings.TrimSpace(text))
 	}
-	return nil
+	// Envoy is live without any configuration, too, when it has waited for
+	// some in vain.
+	listening, err := b.sum("listener_manager.total_listeners_active$")
+	if ports := b.ports.Load(); err == nil && (listening < ports || ports == 0) {
+		return fmt.Errorf("Envoy has %d of %d listeners", listening, ports)
+	}
+	return err
 }
 
 // drain has Envoy ask its clients to go elsewhere and waits until no request
@@ -76,7 +89,7 @@ func (b *beside) drain(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		n, err := b.active()
+		n, err := b.sum("downstream_rq_active$")
 		if err != nil || n == 0 {
 			return // it is gone, or idle
 		}
@@ -88,15 +101,16 @@ func (b *beside) drain(ctx context.Context) {
 	}
 }
 
-// active counts the requests that Envoy serves.
-func (b *beside) active() (n int64, err error) {
-	text, err := b.ask(http.MethodGet, "/stats?usedonly&filter=downstream_rq_active$")
+// sum adds up Envoy's statistics whose names match a pattern.
+func (b *beside) sum(pattern string) (n int64, err error) {
+	text, err := b.ask(http.MethodGet, "/stats?usedonly&filter="+url.QueryEscape(pattern))
 	if err != nil {
 		return 0, err
 	}
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for lines.Scan() {
-		if _, value, ok := strings.Cut(lines.Text(), ": "); ok {
+		name, value, ok := strings.Cut(lines.Text(), ": ")
+		if ok && !strings.HasPrefix(name, "http.admin.") { // which counts the request that asks
 			v, _ := strconv.ParseInt(value, 10, 64)
 			n += v
 		}
