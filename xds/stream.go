@@ -334,7 +334,7 @@ func (st *stream) acknowledged(set *Set) {
 // late reports whether the peer owes an answer for longer than the patience.
 func (st *stream) late(now time.Time) bool {
 	for _, sub := range st.subs {
-		if sub.awaits && now.Sub(sub.sentAt) >= st.node.patience {
+		if sub.awaits && now.Sub(sub.owes) >= st.node.patience {
 			return true
 		}
 	}

@@ -26,6 +26,7 @@ type subscription struct {
 	nonce   string // of the last response
 	awaits  bool   // for an answer to it
 	sentAt  time.Time
+	owes    time.Time // since when it owes an answer, to whichever response
 	sentSet *Set
 
 	clean   bool   // nothing differs from the group with version cleanAt
@@ -208,6 +209,9 @@ func (s *subscription) sent(r *reply, now time.Time) {
 		}
 	}
 	s.version, s.nonce, s.greet = r.version, r.nonce, false
+	if !s.awaits {
+		s.owes = now
+	}
 	s.awaits, s.sentAt, s.sentSet = true, now, r.set
 }
 
