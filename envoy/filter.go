@@ -3,7 +3,7 @@ package envoy
 import (
 	"time"
 
-	matcherxds "github.com/cncf/xds/go/xds/core/v3"
+	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	treev3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -114,6 +114,6 @@ func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
 }
 
 // extension is a part of a matcher.
-func extension(name string, config proto.Message) *matcherxds.TypedExtensionConfig {
-	return &matcherxds.TypedExtensionConfig{Name: name, TypedConfig: pack(config)}
+func extension(name string, config proto.Message) *xdscorev3.TypedExtensionConfig {
+	return &xdscorev3.TypedExtensionConfig{Name: name, TypedConfig: pack(config)}
 }

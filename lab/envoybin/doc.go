@@ -3,5 +3,6 @@
 // fetches once into the user's cache ($EGRET_CACHE, else ~/.cache/egret).
 //
 // A test that needs Envoy and cannot have it fails: what it would have shown
-// is not known then.
+// is not known then. Static makes a bootstrap of what a controller would send,
+// for tests that have none.
 package envoybin
