@@ -5,7 +5,7 @@ PKGS    ?= ./...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster test-apiserver test-services
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,9 +62,15 @@ cluster-kubeconfig: ## Print the path of its kubeconfig
 images: ## Build the container images, without Docker; the test cluster can pull them at once
 	@lab/cluster/cluster.sh images
 
+test-apiserver: cluster-build ## Run the tests that need an API server and etcd of their own, with the race detector
+	$(GO) test -race -tags cluster -count=1 -p 2 ./controller/... ./fleet/... ./lab/apiserver/... ./maas/kube/... ./policy/ident/kube/... ./source/kube/...
+
 test-cluster: ## Run the tests on a cluster: the one KUBECONFIG names, else the test cluster
 	@test -n "$$KUBECONFIG" || { lab/cluster/cluster.sh ensure && lab/cluster/cluster.sh images; }
 	$(GO) test -tags cluster -count=1 -timeout 40m ./lab/e2e/...
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
 	@git diff --exit-code -- docs/acceptance.md
+
+test-services: ## Run the tests that need Redis and PostgreSQL (Debian: redis-server, postgresql)
+	$(GO) test -tags services -count=1 ./policy/quota/redis/... ./store/postgres/...

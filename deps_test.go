@@ -36,24 +36,41 @@ compile              : api plan policy/quota policy/rule source
 engine               : dialect plan policy/auth policy/quota policy/rule
 proxy                : engine plan provider
 maas                 : api provider source store
+maas/kube            : api maas policy/ident policy/ident/kube source source/kube store
+policy/ident/kube    : policy/ident store
+source/kube          : api source
+xds                  :
+feed                 : plan xds
+envoy                : plan xds
+envoy/extproc        : engine envoy plan
+envoy/endpoint       : plan provider
+fleet                : feed source
+controller           : compile envoy feed fleet plan source source/kube xds
+pod                  : engine envoy/endpoint envoy/extproc feed plan policy/auth policy/ident/kube policy/quota provider proxy source store telemetry xds
 sim                  :
 telemetry            : dialect engine policy/quota store
 admin                : engine plan source store
 standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider proxy sim source store telemetry
-cmd                  : admin compile manifests maas plan policy/ident/local provider proxy sim source standalone
+cmd                  : admin compile controller envoy manifests maas maas/kube plan pod policy/ident/local provider proxy sim source standalone
 lab                  : *
 `
 
 // outside says which rooms may import modules of others, by prefix. A room
 // that is not named may not.
 const outside = `
-k8s.io/                            : api source compile policy/ident/local maas standalone cmd lab
-sigs.k8s.io/                       : api source compile policy/ident/local maas manifests sim lab
+k8s.io/                            : api source source/kube compile controller fleet pod policy/ident/kube policy/ident/local maas maas/kube standalone cmd lab
+sigs.k8s.io/                       : api source source/kube compile controller envoy fleet policy/ident/local maas maas/kube manifests sim lab
+github.com/envoyproxy/go-control-plane/ : envoy envoy/endpoint envoy/extproc xds lab
+github.com/cncf/xds/go             : envoy
+github.com/go-logr/logr            : source/kube
+google.golang.org/                 : controller envoy envoy/endpoint envoy/extproc feed pod xds lab
+github.com/redis/go-redis/v9       : policy/quota
+github.com/jackc/pgx/v5            : store
 github.com/google/cel-go           : policy/rule
 github.com/tidwall/                : policy/rule
-github.com/go-jose/                : policy/ident policy/ident/local
+github.com/go-jose/                : feed policy/ident policy/ident/local
 modernc.org/sqlite                 : store
-github.com/prometheus/client_golang: telemetry sim admin
+github.com/prometheus/client_golang: telemetry sim admin controller pod
 github.com/alecthomas/kong         : cmd
 github.com/fsnotify/fsnotify       : source
 go.yaml.in/yaml/v4                 : source
