@@ -36,6 +36,9 @@ func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *
 		m.Gauge("egret_counters_kept", "Charges that wait for the shared counters to be back.", func() float64 { return float64(shared.Kept()) })
 		m.Gauge("egret_counters_lost", "Charges that were lost.", func() float64 { return float64(shared.Lost()) })
 	}
+	if s.Ledger != "" {
+		out.keepLedger(s.Ledger, m, log)
+	}
 	return out, nil
 }
 

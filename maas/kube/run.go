@@ -21,6 +21,7 @@ import (
 	"github.com/egret-gateway/egret/source"
 	objects "github.com/egret-gateway/egret/source/kube"
 	"github.com/egret-gateway/egret/store"
+	"github.com/egret-gateway/egret/store/postgres"
 	"github.com/egret-gateway/egret/store/sqlite"
 )
 
@@ -164,6 +165,9 @@ func openKeys(ctx context.Context, c maas.Config, log *slog.Logger) (keys, error
 	case maas.StorageDisk:
 		log.Info("API keys are kept in a file", "storage", c.Storage, "path", c.DataPath)
 		return sqlite.Open(ctx, c.DataPath)
+	case maas.StorageExternal:
+		log.Info("API keys are kept in a database", "storage", c.Storage)
+		return postgres.Open(ctx, string(c.DBURL))
 	}
-	return nil, fmt.Errorf("--storage=%s: this build knows in-memory and disk", c.Storage)
+	return nil, fmt.Errorf("--storage=%s: choose in-memory, disk or external", c.Storage)
 }
