@@ -17,7 +17,10 @@ import (
 // not forced to the disk: they survive Kill, which is what tests need.
 func Postgres(t testing.TB) *Server {
 	t.Helper()
-	initdb := program(t, "postgresql", "initdb")
+	initdb, err := filepath.EvalSymlinks(program(t, "postgresql", "initdb")) // the others are beside it
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir, p := t.TempDir(), port(t)
 	s := &Server{
 		URL: fmt.Sprintf("postgres://egret@127.0.0.1:%d/egret?sslmode=disable", p), Port: p,
@@ -31,7 +34,7 @@ func Postgres(t testing.TB) *Server {
 	s.run(initdb, "-D", data, "-U", "egret", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 	isready := filepath.Join(filepath.Dir(initdb), "pg_isready")
 	s.ready = func(ctx context.Context) error {
-		return exec.CommandContext(ctx, isready, "-h", "127.0.0.1", "-p", strconv.Itoa(p)).Run()
+		return exec.CommandContext(ctx, isready, "-h", "127.0.0.1", "-p", strconv.Itoa(p), "-U", "egret", "-d", "postgres").Run()
 	}
 	t.Cleanup(func() { s.end(syscall.SIGQUIT) })
 	s.Start()

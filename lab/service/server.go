@@ -28,26 +28,19 @@ type Server struct {
 	as    *syscall.SysProcAttr
 	ready func(context.Context) error
 	cmd   *exec.Cmd
+	gone  chan struct{} // closed when cmd has ended
 	log   string
 }
 
 // Start starts the server, again after Kill, and returns when it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer log.Close()
-	s.cmd = exec.Command(s.path, s.args...)
-	s.cmd.Dir, s.cmd.SysProcAttr, s.cmd.Stdout, s.cmd.Stderr = filepath.Dir(s.log), s.as, log, log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	s.launch()
 	for {
-		if err = s.ready(ctx); err == nil {
+		err := s.ready(ctx)
+		if err == nil {
 			return
 		}
 		select {
@@ -56,7 +49,32 @@ func (s *Server) Start() {
 			s.t.Fatalf("%s does not answer after %s: %v\n%s", s.path, patience, err, text)
 		case <-time.After(20 * time.Millisecond):
 		}
+		select {
+		case <-s.gone: // children of a killed PostgreSQL keep the next one out for a moment
+			s.launch()
+		default:
+		}
 	}
+}
+
+// launch starts the process.
+func (s *Server) launch() {
+	s.t.Helper()
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd, gone := exec.Command(s.path, s.args...), make(chan struct{})
+	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = filepath.Dir(s.log), s.as, log, log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		defer close(gone)
+		_ = cmd.Wait()
+	}()
+	s.cmd, s.gone = cmd, gone
 }
 
 // Kill ends the server as a crash does (SIGKILL) and returns when it is gone.
@@ -78,28 +96,24 @@ func (s *Server) signal(sig syscall.Signal) {
 
 // end is without effect on a server that has ended.
 func (s *Server) end(sig syscall.Signal) {
-	if s.cmd == nil {
-		return
+	if s.cmd != nil {
+		_ = s.cmd.Process.Signal(sig)
+		<-s.gone
 	}
-	_ = s.cmd.Process.Signal(sig)
-	_ = s.cmd.Wait()
-	s.cmd = nil
 }
 
-// program finds one of the programs of a package, or fails with the way to get it.
-func program(t testing.TB, pkg string, names ...string) string {
+// program finds a program of a package, or fails with the way to get it.
+// Debian keeps those of PostgreSQL out of the path, by version.
+func program(t testing.TB, pkg, name string) string {
 	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-		found, _ := filepath.Glob(filepath.Join("/usr/lib/postgresql/*/bin", name))
-		if len(found) > 0 {
-			return slices.Max(found)
-		}
+	if found, _ := filepath.Glob(filepath.Join("/usr/lib/postgresql/*/bin", name)); len(found) > 0 {
+		return slices.Max(found)
 	}
-	t.Fatalf("%s is not installed; install it with: apt-get install -y --no-install-recommends %s", names[0], pkg)
-	return ""
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is not installed; install it with: apt-get install -y --no-install-recommends %s", name, pkg)
+	}
+	return path
 }
 
 // port finds a free port of the loopback.
