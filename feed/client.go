@@ -12,6 +12,10 @@ import (
 type Client struct {
 	// Stream says where from and as whom; its Types are set by Run.
 	Stream xds.Client
+	// Denied is called with the denials as soon as they are those of a head,
+	// before apply and also when the rest of the feed is not whole or is
+	// refused: a revocation waits for nothing. nil = apply is enough.
+	Denied func([]Denial)
 
 	pending atomic.Pointer[string]
 }
@@ -23,7 +27,7 @@ type Client struct {
 // offered again with the next change.
 func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) error) error {
 	c.Stream.Types = Types
-	have, last := newParts(), (*joined)(nil)
+	have, last, told := newParts(), (*joined)(nil), ""
 	return c.Stream.Run(ctx, func(ctx context.Context, change xds.Change) error {
 		if err := have.change(change); err != nil {
 			return err
@@ -31,6 +35,10 @@ func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) err
 		head, ok := have.heads[nameHead]
 		if !ok || last != nil && last.head.equal(head) {
 			return nil // the head of what changed is still to come
+		}
+		if denied := values(have.denials); c.Denied != nil && head.Epoch != told && epoch(denied) == head.Epoch {
+			told = head.Epoch
+			c.Denied(denied)
 		}
 		f, err := have.join(last)
 		if err != nil {
