@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -62,6 +63,13 @@ type Settings struct {
 type Denial struct {
 	Subject string    `json:"subject"`
 	Until   time.Time `json:"until"`
+}
+
+// MarshalJSON writes the time in UTC, so that one moment has one form.
+func (d Denial) MarshalJSON() ([]byte, error) {
+	type plain Denial
+	d.Until = d.Until.UTC()
+	return json.Marshal(plain(d))
 }
 
 // Head says what the parts must add up to. A Feed is served when all of its
