@@ -21,7 +21,7 @@ func Postgres(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, p := t.TempDir(), port(t)
+	dir, p := t.TempDir(), Port(t)
 	s := &Server{
 		URL: fmt.Sprintf("postgres://egret@127.0.0.1:%d/egret?sslmode=disable", p), Port: p,
 		t: t, path: filepath.Join(filepath.Dir(initdb), "postgres"), log: filepath.Join(dir, "log"), as: unprivileged(t, dir),

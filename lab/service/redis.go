@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -28,17 +29,34 @@ func Valkey(t testing.TB, args ...string) (*Server, bool) {
 	return keyValue(t, path, args), true
 }
 
+// Sentinel starts a sentinel that watches a primary by the name "main".
+func Sentinel(t testing.TB, primary *Server) *Server {
+	t.Helper()
+	p, config := Port(t), filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 %d 1\n", p, primary.Port)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, program(t, "redis-server", "redis-server"), p, config, "--sentinel")
+}
+
 func keyValue(t testing.TB, path string, args []string) *Server {
 	t.Helper()
-	dir, p := t.TempDir(), port(t)
+	p := Port(t)
+	return start(t, path, p, append([]string{
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(p), "--dir", t.TempDir(), "--save", ""}, args...)...)
+}
+
+// start starts a server that speaks Redis' protocol.
+func start(t testing.TB, path string, port int, args ...string) *Server {
+	t.Helper()
 	s := &Server{
-		URL: fmt.Sprintf("redis://127.0.0.1:%d/0", p), Port: p,
-		t: t, path: path, log: filepath.Join(dir, "log"),
-		args: append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(p), "--dir", dir, "--save", ""}, args...),
+		URL: fmt.Sprintf("redis://127.0.0.1:%d/0", port), Port: port,
+		t: t, path: path, log: filepath.Join(t.TempDir(), "log"), args: args,
 	}
 	s.ready = func(ctx context.Context) error {
-		err := exchange(ctx, p, "PING\r\n", "+PONG\r\n")
-		if err != nil && exchange(ctx, p, "PING\r\n", "-NOAUTH") == nil {
+		err := exchange(ctx, port, "PING\r\n", "+PONG\r\n")
+		if err != nil && exchange(ctx, port, "PING\r\n", "-NOAUTH") == nil {
 			return nil
 		}
 		return err

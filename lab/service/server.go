@@ -116,8 +116,8 @@ func program(t testing.TB, pkg, name string) string {
 	return path
 }
 
-// port finds a free port of the loopback.
-func port(t testing.TB) int {
+// Port finds a free port of the loopback.
+func Port(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
