@@ -36,9 +36,10 @@ func (l *Limiter) turn(ctx context.Context) {
 }
 
 // probe asks for something that is written, which a replica, a full server or
-// one that is still loading would refuse.
+// one that is still loading would refuse. No request waits for it, so it has the
+// time that a connection with TLS takes on a busy machine.
 func (l *Limiter) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout+commandTimeout)
 	defer cancel()
 	return l.settle.Run(ctx, l.client, []string{l.tag + "done:" + l.instance}, l.clock(), "", "probe", markLife.Milliseconds(), 0).Err()
 }
