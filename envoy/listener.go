@@ -92,7 +92,9 @@ func (t *translation) secureChain(port *plan.Port, l *plan.Listener) *listenerv3
 }
 
 // manager reads requests as the native plane does and changes nothing in them:
-// that is the engine's (docs/decisions/012-ext-proc.md).
+// that is the engine's (docs/decisions/012-ext-proc.md). There is no
+// internal_address_config on purpose: even an empty one makes every client one
+// whose X-Envoy-* fields Envoy obeys.
 func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManager {
 	h2 := http2Options()
 	h2.MaxConcurrentStreams = count(maxStreams)
@@ -106,6 +108,7 @@ func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManage
 		GenerateRequestId:            off(),
 		PreserveExternalRequestId:    true,
 		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,
+		StripTrailingHostDot:         true, // "a.example.com." is "a.example.com"
 		NormalizePath:                off(),
 		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		UpgradeConfigs:               []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
@@ -114,7 +117,7 @@ func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManage
 		},
 		// An upgrade to anything but a WebSocket is no upgrade.
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{
-			EnableTrailers: true, IgnoreHttp_11Upgrade: []*matcherv3.StringMatcher{matching("[^wW].*")},
+			AcceptHttp_10: true, EnableTrailers: true, IgnoreHttp_11Upgrade: []*matcherv3.StringMatcher{matching("[^wW].*")},
 		},
 		Http2ProtocolOptions:  h2,
 		MaxRequestHeadersKb:   count(maxHeaderKiB),

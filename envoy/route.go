@@ -57,10 +57,14 @@ func (t *translation) host(port *plan.Port, l *plan.Listener, v *plan.VHost, dom
 	out := &routev3.VirtualHost{Name: fmt.Sprintf("%s-vh-%d-%s", t.name, port.Number, domain), Domains: []string{domain}}
 	for i := range v.Entries {
 		e := &v.Entries[i]
+		m, ok := portable(e.Match)
+		if !ok {
+			continue // one match that Envoy refuses would keep all others out
+		}
 		name := plan.EntryName(l.Name, v.Domain, e.ID)
 		out.Routes = append(out.Routes, &routev3.Route{
 			Name:   e.ID,
-			Match:  match(&e.Match),
+			Match:  match(&m),
 			Action: &routev3.Route_Route{Route: t.action(t.rules[e.Rule])},
 			// The engine refuses what is too long for it; Envoy must not be first.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(2 * t.opts.BodyLimit)),
@@ -129,16 +133,30 @@ func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
 	out := &routev3.RouteAction{
 		ClusterSpecifier: &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted},
 		Timeout:          limit(r.Timeouts.Request),
-		IdleTimeout:      limit(r.Timeouts.Idle),
+		IdleTimeout:      idle(r.Timeouts),
+		FlushTimeout:     limit(r.Timeouts.Idle),
 		RetryPolicy:      retries(asks),
-	}
-	if r.Timeouts.Explicit {
-		out.IdleTimeout = seconds(0)
 	}
 	if r.Timeouts.Backend > 0 {
 		out.RetryPolicy.PerTryTimeout = limit(r.Timeouts.Backend)
 	}
 	return out
+}
+
+// idle is how long nothing may come or go on a stream. Envoy counts the wait
+// for the first byte of an answer too, which may last as long as the request
+// (acceptance gateway 79, 80), and it counts that only once the request has
+// been read: so a silence is cut a little after the request's own time-out would
+// have been, which bounds uploads that have stopped as well.
+func idle(ts plan.Timeouts) *durationpb.Duration {
+	const behind = 5 * time.Second
+	switch {
+	case ts.Request < 0:
+		return seconds(0)
+	case ts.Explicit:
+		return durationpb.New(ts.Request + behind)
+	}
+	return durationpb.New(max(ts.Request+behind, ts.Idle))
 }
 
 // retries repeat what never left and, where the filter of a cluster may ask
