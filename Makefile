@@ -5,7 +5,7 @@ PKGS    ?= ./...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster test-apiserver test-services
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ test-apiserver: cluster-build ## Run the tests that need an API server and etcd 
 test-cluster: ## Run the tests on a cluster: the one KUBECONFIG names, else the test cluster
 	@test -n "$$KUBECONFIG" || { lab/cluster/cluster.sh ensure && lab/cluster/cluster.sh images; }
 	$(GO) test -tags cluster -count=1 -timeout 40m ./lab/e2e/...
+
+chart: ## Helm's own library on charts/egret: render, schema, lint, and the manifests' equal
+	cd lab/chart && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
 	@git diff --exit-code -- docs/acceptance.md
