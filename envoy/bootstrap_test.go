@@ -17,12 +17,16 @@ import (
 	"testing"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"sigs.k8s.io/yaml"
 
 	"github.com/egret-gateway/egret/envoy"
 	"github.com/egret-gateway/egret/lab/envoybin"
@@ -75,6 +79,40 @@ func TestRenewal(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBootstrap: what the files say when nothing but the Gateway is said.
+func TestBootstrap(t *testing.T) {
+	t.Run("gateway-43 B-30 node, cluster, controller and administration", func(t *testing.T) {
+		text := envoy.Files(envoy.BootstrapOptions{NodeID: "envoy-proxy-ee37a5ff072b", Gateway: "default/httpbin-gateway"})["envoy.yaml"]
+		asJSON, err := yaml.YAMLToJSON([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bootstrapv3.Bootstrap
+		if err := protojson.Unmarshal(asJSON, &got); err != nil {
+			t.Fatal(err)
+		}
+		f := func(what string, got, want any) {
+			t.Helper()
+			if got != want {
+				t.Errorf("%s is %v, want %v", what, got, want)
+			}
+		}
+		ads := got.DynamicResources.AdsConfig
+		f("node id", got.Node.Id, "envoy-proxy-ee37a5ff072b")
+		f("node cluster", got.Node.Cluster, "default/httpbin-gateway")
+		f("protocol", ads.ApiType, corev3.ApiConfigSource_DELTA_GRPC)
+		f("server", ads.GrpcServices[0].GetEnvoyGrpc().ClusterName, envoy.ClusterXDS)
+		f("administration", got.Admin.Address.GetPipe().GetPath(), envoy.AdminPath)
+		xds := got.StaticResources.Clusters[0]
+		f("cluster", xds.Name, envoy.ClusterXDS)
+		f("encryption", xds.TransportSocket.GetName(), "envoy.transport_sockets.tls")
+		address := xds.LoadAssignment.Endpoints[0].LbEndpoints[0].GetEndpoint().Address.GetSocketAddress()
+		f("controller", address.Address, "ai-gateway-controller.ai-gateway-system.svc.cluster.local")
+		f("port", address.GetPortValue(), uint32(15001))
+		f("listeners of its own", len(got.StaticResources.Listeners), 0)
+	})
 }
 
 // patience bounds every wait for an Envoy.

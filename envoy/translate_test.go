@@ -11,8 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
 	"github.com/egret-gateway/egret/envoy"
@@ -173,6 +176,28 @@ func TestTranslateSays(t *testing.T) {
 				}
 			}
 		})
+	})
+	t.Run("B-40 both families of addresses are listened to where there are both", func(t *testing.T) {
+		f := func(o envoy.Options, want *corev3.SocketAddress) {
+			t.Helper()
+			for _, r := range envoy.Translate(patternPlan("/a"), "default/gw", o) {
+				if r.Type != envoy.TypeListener {
+					continue
+				}
+				var l listenerv3.Listener
+				if err := proto.Unmarshal(r.Value, &l); err != nil {
+					t.Fatal(err)
+				}
+				if got := l.Address.GetSocketAddress(); !proto.Equal(got, want) {
+					t.Errorf("bound to %v, want %v", got, want)
+				}
+				return
+			}
+			t.Error("no listener")
+		}
+		port := &corev3.SocketAddress_PortValue{PortValue: 80}
+		f(envoy.Options{IPv6: true}, &corev3.SocketAddress{Address: "::", Ipv4Compat: true, PortSpecifier: port})
+		f(envoy.Options{}, &corev3.SocketAddress{Address: "0.0.0.0", PortSpecifier: port})
 	})
 	if envoy.Types[envoy.Gate] != envoy.TypeListener {
 		t.Errorf("the gate is before %s", envoy.Types[envoy.Gate])
