@@ -265,10 +265,11 @@ func converge(t *testing.T, r *rand.Rand) {
 	ours, envoy := w.plane(), &flaky{world: w, Peer: &xdstest.Peer{Node: node}}
 	var mu sync.Mutex
 	fair := false
+	moods := rand.New(rand.NewPCG(r.Uint64(), 2)) // of other goroutines than r
 	refuse := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return !fair && r.IntN(4) == 0
+		return !fair && moods.IntN(4) == 0
 	}
 	ours.refuse = func(xds.Change) error {
 		if refuse() {

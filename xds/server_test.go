@@ -80,7 +80,9 @@ func (w *world) conn() *grpc.ClientConn {
 func (w *world) peer(delta bool, types ...string) *peer {
 	w.t.Helper()
 	p := &peer{Peer: &xdstest.Peer{Node: node, Agent: "tester", Delta: delta}, t: w.t}
-	p.must(p.Open(w.t.Context(), w.conn()))
+	ctx, stop := context.WithTimeout(w.t.Context(), time.Hour) // of the test's clock: what does not come fails
+	w.t.Cleanup(stop)
+	p.must(p.Open(ctx, w.conn()))
 	for _, t := range types {
 		p.must(p.Subscribe(t))
 	}
