@@ -48,7 +48,7 @@ func openAuthority(ctx context.Context, c client.Client, namespace, name string,
 				"secret", namespace+"/"+name, "error", err)
 			return fresh, nil
 		case try == 20 || ctx.Err() != nil:
-			return nil, fmt.Errorf("Secret %s/%s of the xDS certificate authority: %w", namespace, name, err)
+			return nil, fmt.Errorf("keep in Secret %s/%s the xDS certificate authority: %w", namespace, name, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -66,15 +66,15 @@ func (b *beside) ready() error {
 	text, err := b.ask(http.MethodGet, "/ready")
 	switch {
 	case err != nil:
-		return fmt.Errorf("Envoy's admin interface: %w", err)
+		return fmt.Errorf("admin interface of Envoy: %w", err)
 	case strings.TrimSpace(text) != "LIVE":
-		return errors.New("Envoy is " + strings.TrimSpace(text))
+		return errors.New("the state of Envoy is " + strings.TrimSpace(text))
 	}
 	// Envoy is live without any configuration, too, when it has waited for
 	// some in vain.
 	listening, err := b.sum("listener_manager.total_listeners_active$")
 	if ports := b.ports.Load(); err == nil && (listening < ports || ports == 0) {
-		return fmt.Errorf("Envoy has %d of %d listeners", listening, ports)
+		return fmt.Errorf("%d of %d listeners are active in Envoy", listening, ports)
 	}
 	return err
 }

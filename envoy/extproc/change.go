@@ -48,7 +48,8 @@ func (c *change) set(name string, values ...string) {
 			o.AppendAction = core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
 		} else {
 			// Envoy reads the action as if it replaced, unless this says so.
-			o.Append = wrapperspb.Bool(true) //nolint:staticcheck // the only way (docs/decisions/012-ext-proc.md)
+			//lint:ignore SA1019 the only way (docs/decisions/012-ext-proc.md)
+			o.Append = wrapperspb.Bool(true)
 		}
 		c.SetHeaders = append(c.SetHeaders, o)
 	}

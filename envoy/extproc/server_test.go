@@ -1,3 +1,5 @@
+//lint:file-ignore SA1008 names are in lower case on Envoy's side
+
 package extproc
 
 import (

@@ -242,6 +242,7 @@ func changes(c *extproc.HeaderMutation) http.Header {
 		out[name] = nil
 	}
 	for _, o := range c.GetSetHeaders() {
+		//lint:ignore SA1019 the only way (docs/decisions/012-ext-proc.md)
 		if !o.GetAppend().GetValue() {
 			out[o.Header.Key] = nil
 		}

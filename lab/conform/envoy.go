@@ -103,9 +103,9 @@ func (b *pair) find() error {
 		select {
 		case <-exited:
 			said, _ := os.ReadFile(filepath.Join(b.dir, "log"))
-			return fmt.Errorf("Envoy ended at once:\n%s", said)
+			return fmt.Errorf("the Envoy ended at once:\n%s", said)
 		case <-late:
-			return errors.New("Envoy does not listen")
+			return errors.New("the Envoy does not listen")
 		case <-tick.C:
 		}
 		if b.doors = listeners(admin); b.doors != nil {
