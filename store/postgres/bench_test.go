@@ -11,11 +11,8 @@ import (
 	"github.com/egret-gateway/egret/store"
 )
 
-// million is how many entries the figures are about: a month of a call every
-// two and a half seconds.
-const million = 1_000_000
-
-// fill makes a ledger of a million entries of 1000 users over 30 days.
+// fill makes a ledger of a million entries of 1000 users: a call every two and
+// a half seconds for 30 days.
 func fill(b *testing.B, s *Store) {
 	b.Helper()
 	_, err := s.pool.Exec(b.Context(), `SET statement_timeout = 0; INSERT INTO ledger (`+entryColumns+`)
