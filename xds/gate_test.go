@@ -49,6 +49,7 @@ func TestGate(t *testing.T) {
 			if waited := time.Since(began); waited != 5*time.Second {
 				t.Errorf("first waited %s", waited)
 			}
+			synctest.Wait()
 			began = time.Now()
 			w.server.Put(node, gated("2", "Policy p1=b", "Route r1=b"))
 			engine.take("Policy +p1")
@@ -69,6 +70,7 @@ func TestGate(t *testing.T) {
 			if waited := time.Since(began); waited != 5*time.Second {
 				t.Errorf("waited %s", waited)
 			}
+			synctest.Wait()
 			began = time.Now()
 			w.server.Put(node, gated("2", "Policy p1=bad", "Route r1=b"))
 			router.take("Route +r1")

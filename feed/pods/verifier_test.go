@@ -117,7 +117,7 @@ func TestVerify(t *testing.T) {
 	a := serve(t, public("r", jose.RS256, r.Public()), public("e", jose.ES256, e.Public()), public("oct", jose.HS256, []byte("secret-secret-secret-secret-secre")))
 	v := &pods.Verifier{Server: a.URL, Client: a.Client(), Now: func() time.Time { return now }}
 	want := pods.Pod{Namespace: "shop", ServiceAccount: "egret-proxy-egress", Name: "egret-proxy-egress-7f", UID: "u2"}
-	f := func(name, token, problem string) {
+	f := func(t *testing.T, name, token, problem string) {
 		t.Helper()
 		now = now.Add(11 * time.Second) // the pause between two fetches
 		got, err := v.Verify(t.Context(), token)
@@ -131,25 +131,25 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	ok := func(other map[string]any) string { return sign(t, jose.RS256, "r", r, claims(now, other)) }
-	t.Run("gateway-101 B-30 who holds a token is verified", func(*testing.T) {
-		f("RS256", ok(nil), "")
-		f("ES256", sign(t, jose.ES256, "e", e, claims(now, nil)), "")
-		f("one audience of two", ok(map[string]any{"aud": []string{"x", "egret-xds"}}), "")
-		f("other audience", ok(map[string]any{"aud": []string{"https://kubernetes.default.svc"}}), "audience")
-		f("other issuer", ok(map[string]any{"iss": "https://evil.example.com"}), "issuer")
-		f("expired", ok(map[string]any{"exp": now.Unix()}), "expired")
-		f("no end", ok(map[string]any{"exp": nil}), "never expires")
-		f("not yet", ok(map[string]any{"nbf": now.Add(time.Minute).Unix()}), "not valid yet")
-		f("another subject", ok(map[string]any{"sub": "system:serviceaccount:shop:other"}), "subject")
-		f("a person", ok(map[string]any{"sub": "alice", "kubernetes.io": nil}), "subject")
-		f("a stranger's key by a known id", sign(t, jose.RS256, "r", stranger, claims(now, nil)), "signature")
-		f("unknown id", sign(t, jose.RS256, "new", stranger, claims(now, nil)), "none of the API server's keys")
-		f("no id", sign(t, jose.RS256, "", r, claims(now, nil)), "none of the API server's keys")
-		f("another algorithm than the key's", sign(t, jose.RS512, "r", r, claims(now, nil)), "none of the API server's keys")
-		f("a secret", sign(t, jose.HS256, "oct", []byte("secret-secret-secret-secret-secre"), claims(now, nil)), "no token signed")
-		f("none", "eyJhbGciOiJub25lIn0.e30.", "no token signed")
-		f("not a token", "x", "no token signed")
-		f("huge", strings.Repeat("x", 20<<10), "larger")
+	t.Run("gateway-101 B-30 who holds a token is verified", func(t *testing.T) {
+		f(t, "RS256", ok(nil), "")
+		f(t, "ES256", sign(t, jose.ES256, "e", e, claims(now, nil)), "")
+		f(t, "one audience of two", ok(map[string]any{"aud": []string{"x", "egret-xds"}}), "")
+		f(t, "other audience", ok(map[string]any{"aud": []string{"https://kubernetes.default.svc"}}), "audience")
+		f(t, "other issuer", ok(map[string]any{"iss": "https://evil.example.com"}), "issuer")
+		f(t, "expired", ok(map[string]any{"exp": now.Unix()}), "expired")
+		f(t, "no end", ok(map[string]any{"exp": nil}), "never expires")
+		f(t, "not yet", ok(map[string]any{"nbf": now.Add(time.Minute).Unix()}), "not valid yet")
+		f(t, "another subject", ok(map[string]any{"sub": "system:serviceaccount:shop:other"}), "subject")
+		f(t, "a person", ok(map[string]any{"sub": "alice", "kubernetes.io": nil}), "subject")
+		f(t, "a stranger's key by a known id", sign(t, jose.RS256, "r", stranger, claims(now, nil)), "signature")
+		f(t, "unknown id", sign(t, jose.RS256, "new", stranger, claims(now, nil)), "none of the API server's keys")
+		f(t, "no id", sign(t, jose.RS256, "", r, claims(now, nil)), "none of the API server's keys")
+		f(t, "another algorithm than the key's", sign(t, jose.RS512, "r", r, claims(now, nil)), "none of the API server's keys")
+		f(t, "a secret", sign(t, jose.HS256, "oct", []byte("secret-secret-secret-secret-secre"), claims(now, nil)), "no token signed")
+		f(t, "none", "eyJhbGciOiJub25lIn0.e30.", "no token signed")
+		f(t, "not a token", "x", "no token signed")
+		f(t, "huge", strings.Repeat("x", 20<<10), "larger")
 	})
 }
 
