@@ -75,8 +75,9 @@ type Controller struct {
 	gateways   map[string]*gateway // by namespace/name
 	settings   feed.Settings
 	denied     []feed.Denial
-	since      time.Time // leading
-	stale      bool      // fleets of gateways that are gone may be left
+	since      time.Time     // leading
+	withheld   []fleet.Fleet // of Gateways that could not be read since the start
+	stale      bool          // fleets of gateways that are gone may be left
 	delivered  map[string]string
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,16 +41,26 @@ func (c *Controller) denials(s *source.Snapshot) (out []feed.Denial) {
 }
 
 // confirm tells the MaaS API, by annotations on the deny-list, once every
-// connected pod has it.
-func (c *Controller) confirm() {
+// connected pod has it, and pods that ran before this replica led have had
+// time to connect. It returns after how long to look again, 0 for none.
+func (c *Controller) confirm(now time.Time) time.Duration {
+	young := settling - now.Sub(c.since)
 	epoch := (&feed.Feed{Denied: c.denied}).Epoch()
 	for _, g := range c.gateways {
+		pods := int32(0)
 		for _, s := range c.xds.Streams(g.node) {
 			for _, sub := range s.Types {
-				if _, at, _ := strings.Cut(sub.Acked, "/"); sub.Type == feed.TypeHead && at != epoch {
-					return
+				if sub.Type != feed.TypeHead {
+					continue
 				}
+				if _, at, _ := strings.Cut(sub.Acked, "/"); at != epoch {
+					return 0
+				}
+				pods++
 			}
+		}
+		if young > 0 && (!g.tried() || pods < g.state.Available) {
+			return young
 		}
 	}
 	todo := delivery{}
@@ -59,7 +70,7 @@ func (c *Controller) confirm() {
 		}
 	}
 	if len(todo) == 0 {
-		return
+		return 0
 	}
 	select {
 	case late := <-c.deliver: // not yet written: goes together
@@ -71,6 +82,7 @@ func (c *Controller) confirm() {
 	default:
 	}
 	c.deliver <- todo
+	return 0
 }
 
 // deliverAll writes the annotations until ctx ends. One that cannot be written

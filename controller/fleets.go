@@ -12,6 +12,9 @@ import (
 // fleetsAtOnce bounds the fleets that are applied at the same time.
 const fleetsAtOnce = 4
 
+// applyLimit bounds one attempt, so that those that hang leave the others room.
+const applyLimit = 30 * time.Second
+
 // Waits before a fleet that could not be applied is tried again.
 const (
 	firstRetry = time.Second
@@ -33,8 +36,8 @@ type fleets struct {
 
 	mu     sync.Mutex
 	wanted map[string]wish
-	busy   map[string]bool
-	wake   chan struct{} // capacity fleetsAtOnce
+	busy   map[string]bool // false: what is done now is not wanted any more
+	wake   chan struct{}   // capacity fleetsAtOnce
 }
 
 // wish is a fleet to apply, or all there are, to remove what is beside them.
@@ -80,6 +83,19 @@ func (s *fleets) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.wanted)
+	for key := range s.busy {
+		s.busy[key] = false
+	}
+}
+
+// forget is drop for one Gateway that is gone.
+func (s *fleets) forget(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.wanted, key)
+	if _, now := s.busy[key]; now {
+		s.busy[key] = false
+	}
 }
 
 func (s *fleets) kick() {
@@ -125,8 +141,9 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 	defer s.mu.Unlock()
 	rest = lastRetry
 	for key, w := range s.wanted {
+		_, busy := s.busy[key]
 		switch due := w.not.Sub(now); {
-		case s.busy[key]:
+		case busy:
 		case due > 0:
 			rest = min(rest, due)
 		default:
@@ -141,14 +158,17 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 // try applies one wish. One that fails stays wanted unless there is a newer.
 func (s *fleets) try(ctx context.Context, key string, w wish) {
 	r := applied{key: key}
+	limited, cancel := context.WithTimeout(ctx, applyLimit)
+	defer cancel()
 	if key == pruning {
-		r.err = s.applier.Prune(ctx, w.keep)
+		r.err = s.applier.Prune(limited, w.keep)
 	} else {
-		r.state, r.err = s.applier.Apply(ctx, *w.fleet)
+		r.state, r.err = s.applier.Apply(limited, *w.fleet)
 	}
 	s.mu.Lock()
+	still := s.busy[key]
 	delete(s.busy, key)
-	if _, newer := s.wanted[key]; r.err != nil && !newer {
+	if _, newer := s.wanted[key]; r.err != nil && still && !newer {
 		w.not = time.Now().Add(w.wait)
 		w.wait = min(2*w.wait, lastRetry)
 		s.wanted[key] = w

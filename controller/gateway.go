@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -35,6 +34,9 @@ type gateway struct {
 	waiting time.Time // since when planes are waited for; zero = they are not
 }
 
+// tried reports whether it is known what there is of the fleet.
+func (g *gateway) tried() bool { return g.applied || g.failed != nil }
+
 func keyOf(o *gwv1.Gateway) string { return o.Namespace + "/" + o.Name }
 
 // parameters are those of the class with the Gateway's over them. What cannot
@@ -67,12 +69,13 @@ func parametersOf(s *source.Snapshot, namespace, name string) source.Parameters 
 func (g *gateway) translate(systemCAs []byte) {
 	g.transport = nil
 	if g.fleet.Plane() == source.PlaneEnvoy {
-		g.transport = envoy.Translate(g.plan, keyOf(g.fleet.Gateway), envoy.Options{AccessLog: g.accessLog(), SystemCAs: systemCAs})
+		g.transport = envoy.Translate(g.plan, keyOf(g.fleet.Gateway), envoy.Options{AccessLog: logs(g.fleet), SystemCAs: systemCAs})
 	}
 }
 
-func (g *gateway) accessLog() bool {
-	a := g.fleet.Parameters.AccessLog
+// logs reports whether a fleet's pods write an access log.
+func logs(f *fleet.Fleet) bool {
+	a := f.Parameters.AccessLog
 	return a != nil && *a
 }
 
@@ -80,7 +83,7 @@ func (g *gateway) accessLog() bool {
 // the one that they may have already. The Set's ID is the hash of the plan and
 // the epoch of the denials, which is what acknowledgements are read for.
 func (g *gateway) publish(settings feed.Settings, denied []feed.Denial) *xds.Set {
-	settings.AccessLog = g.accessLog()
+	settings.AccessLog = logs(g.fleet)
 	f := feed.Feed{Gateway: keyOf(g.fleet.Gateway), Plan: g.plan, Settings: settings, Denied: denied, Keep: g.keep}
 	types, gate, resources := feed.Types, 0, f.Resources()
 	if g.transport != nil {
@@ -133,6 +136,9 @@ func serviceOf(s *source.Snapshot, f *fleet.Fleet) *corev1.Service {
 	return nil
 }
 
+// mostAddresses is how many a Gateway's status holds (Gateway API).
+const mostAddresses = 16
+
 // addresses are those that a Gateway can be reached at, as its Service has
 // them: of a load balancer, or inside the cluster (acceptance gateway 52).
 func addresses(svc *corev1.Service) (out []gwv1.GatewayStatusAddress) {
@@ -151,10 +157,12 @@ func addresses(svc *corev1.Service) (out []gwv1.GatewayStatusAddress) {
 				add(gwv1.HostnameAddressType, in.Hostname)
 			}
 		}
-		return out
+		return out[:min(len(out), mostAddresses)]
 	}
-	if ip := cmp.Or(svc.Spec.ClusterIP, corev1.ClusterIPNone); ip != corev1.ClusterIPNone {
-		add(gwv1.IPAddressType, ip)
+	for _, ip := range svc.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone {
+			add(gwv1.IPAddressType, ip)
+		}
 	}
 	add(gwv1.HostnameAddressType, svc.Name+"."+svc.Namespace+".svc.cluster.local")
 	return out

@@ -23,6 +23,7 @@ func (c *Controller) take(s source.Snapshot) {
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
 	c.denied = c.denials(&s)
 
+	c.withheld = nil
 	owners, seen := map[string]string{}, map[string]bool{}
 	for _, o := range s.Gateways {
 		class, ours := s.Class(string(o.Spec.GatewayClassName))
@@ -34,6 +35,9 @@ func (c *Controller) take(s source.Snapshot) {
 			// What runs goes on as it was; what does not is not begun.
 			if g := c.gateways[keyOf(o)]; g != nil {
 				owners[g.node] = o.Namespace + "/" + g.fleet.Name()
+				c.publish(g)
+			} else {
+				c.withheld = append(c.withheld, whole(o, class))
 			}
 			continue
 		}
@@ -44,6 +48,7 @@ func (c *Controller) take(s source.Snapshot) {
 	for key, g := range c.gateways {
 		if !seen[key] {
 			c.xds.Put(g.node, nil)
+			c.fleets.forget(key)
 			delete(c.gateways, key)
 			c.stale = true
 			continue
@@ -54,6 +59,12 @@ func (c *Controller) take(s source.Snapshot) {
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
+}
+
+// whole is the fleet that a Gateway may have, of which it is not known what it
+// is to be: every object there can be, for none to be removed.
+func whole(o *gwv1.Gateway, class source.Class) fleet.Fleet {
+	return fleet.Fleet{Gateway: o, Class: class, Reviews: true, Parameters: source.Parameters{Autoscaling: &source.Autoscaling{Min: 1, Max: 1}}}
 }
 
 // readable reports whether a Gateway's parameters, and those of its class, can
@@ -89,11 +100,15 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class) *gateway {
 		c.gateways[keyOf(o)] = g
 	}
 	f := c.fleetOf(o, class)
-	if g.fleet != nil && g.fleet.Plane() != f.Plane() {
+	was := g.fleet
+	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
+	if was != nil && was.Plane() != f.Plane() {
 		g.plan, g.transport = nil, nil // translated anew
 		c.stale = true
 	}
-	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
+	if was != nil && logs(was) != logs(f) {
+		g.plan = nil
+	}
 	if mark := plan.Digest(c.seen(f)); mark != g.mark {
 		g.mark = mark
 		if c.lead.leading.Load() {
@@ -170,7 +185,7 @@ func (c *Controller) prune() {
 		return
 	}
 	c.stale = false
-	var keep []fleet.Fleet
+	keep := slices.Clone(c.withheld)
 	for _, key := range slices.Sorted(maps.Keys(c.gateways)) {
 		keep = append(keep, *c.gateways[key].fleet)
 	}

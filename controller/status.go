@@ -49,7 +49,7 @@ func (c *Controller) report(now time.Time) time.Duration {
 		}
 		if pending {
 			wait = max(wait, swift-now.Sub(g.waiting))
-			if g.state.Available > 0 { // pods that ran before this replica led are on their way here
+			if g.state.Available > 0 || !g.tried() { // pods that ran before this replica led are on their way here
 				wait = max(wait, settling-now.Sub(c.since))
 			}
 		}
@@ -59,7 +59,13 @@ func (c *Controller) report(now time.Time) time.Duration {
 			degrade(st.Conditions, o, p)
 		}
 	}
-	c.confirm()
+	for i := range c.withheld {
+		o := c.withheld[i].Gateway
+		st.Addresses[source.Key{Kind: "Gateway", Namespace: o.Namespace, Name: o.Name}] = addresses(serviceOf(&c.snapshot, &c.withheld[i]))
+	}
+	if late := c.confirm(now); late > 0 {
+		again = min(again, late)
+	}
 	if wait > 0 {
 		return min(again, wait)
 	}
