@@ -80,6 +80,7 @@ func Run(ctx context.Context, o Options) error {
 		Target: o.XDSAddress, Node: o.Node, Agent: "egret-" + o.Plane, Version: o.Version, Log: o.Log,
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(token.TLS(o.CAFile)), grpc.WithPerRPCCredentials(token.File(o.TokenFile))},
 	}
+	p.feed.Denied = func(list []feed.Denial) { p.denials.Set(denied(list), p.feed.LastHeard()) }
 	probe := &probes{ready: p.ready, drain: p.drain, limit: o.Drain, metrics: p.metrics.Registry, log: o.Log}
 	l, err := net.Listen("tcp", ":"+strconv.Itoa(source.PodPort))
 	if err != nil {
@@ -97,7 +98,6 @@ func (p *pod) serve(ctx context.Context) error {
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return p.feed.Run(run, func(ctx context.Context, f *feed.Feed) error {
-			p.denials.Set(denied(f.Denied), p.feed.LastHeard())
 			if p.state == nil {
 				if err := p.build(run, group, f); err != nil {
 					return err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -24,13 +23,6 @@ func says(t *testing.T, address string, words ...string) {
 	}
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("error %v shows the password", err)
-	}
-}
-
-func is(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error %v, want %v", err, want)
 	}
 }
 

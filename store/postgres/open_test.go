@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -130,4 +131,11 @@ func TestMigrations(t *testing.T) {
 		equal(t, wide.pool.Config().MaxConns, int32(3))
 		equal(t, wide.pool.Config().ConnConfig.RuntimeParams["statement_timeout"], "7000")
 	})
+}
+
+func is(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("error %v, want %v", err, want)
+	}
 }
