@@ -1,0 +1,154 @@
+package controller
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/fleet"
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/xds"
+)
+
+func TestAddresses(t *testing.T) {
+	f := func(name string, svc *corev1.Service, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, a := range addresses(svc) {
+				got = append(got, string(*a.Type)+" "+a.Value)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	meta := metav1.ObjectMeta{Namespace: "ns", Name: "svc"}
+	balancer := func(in ...corev1.LoadBalancerIngress) *corev1.Service {
+		return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.0.0.1"}},
+			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: in}}}
+	}
+	f("gateway-52 no Service, no address", nil)
+	f("gateway-52 a load balancer that has none yet", balancer())
+	f("gateway-52 B-06 an IP address and a host name", balancer(corev1.LoadBalancerIngress{IP: "192.0.2.1"}, corev1.LoadBalancerIngress{Hostname: "lb.example.com"}),
+		"IPAddress 192.0.2.1", "Hostname lb.example.com")
+	f("gateway-52 as many as a status holds", balancer(slices.Repeat([]corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}, 20)...),
+		slices.Repeat([]string{"IPAddress 192.0.2.1"}, 16)...)
+	f("gateway-52 inside the cluster, of both families", &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.0.0.1", "fd00::1"}}},
+		"IPAddress 10.0.0.1", "IPAddress fd00::1", "Hostname svc.ns.svc.cluster.local")
+	f("gateway-52 headless", &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{ClusterIPs: []string{"None"}}}, "Hostname svc.ns.svc.cluster.local")
+}
+
+func TestUnprogrammed(t *testing.T) {
+	f := func(name, reason, message string, pending bool, g *gateway) {
+		t.Run(name, func(t *testing.T) {
+			g.fleet = fleetCalled("gw", "1")
+			c := &Controller{xds: xds.NewServer(xds.Options{})}
+			p, waits := c.unprogrammed(g)
+			if p == nil || p.reason != reason || !strings.Contains(p.message, message) || waits != pending {
+				t.Errorf("%+v, pending %v", p, waits)
+			}
+		})
+	}
+	f("gateway-44 an object is somebody else's", "Invalid", "Service svc", false, &gateway{state: fleet.State{Conflicts: []string{"Service svc exists"}}})
+	f("the fleet cannot be made", "NoResources", "quota", false, &gateway{failed: errors.New("exceeded quota")})
+	f("gateway-51 no pod has the configuration", "Pending", "Waiting", true, &gateway{})
+}
+
+func TestDegrade(t *testing.T) {
+	t.Run("gateway-51 only what was promised of this Gateway and its listeners is taken back", func(t *testing.T) {
+		at := func(name, section, typ string, status metav1.ConditionStatus) source.Condition {
+			c := source.Condition{Kind: "Gateway", Namespace: "ns", Name: name, Type: typ, Status: status, Reason: "Before"}
+			if section != "" {
+				c.Parent.SectionName = section
+			}
+			return c
+		}
+		cs := []source.Condition{
+			at("gw", "", "Programmed", metav1.ConditionTrue), at("gw", "web", "Programmed", metav1.ConditionTrue),
+			at("gw", "bad", "Programmed", metav1.ConditionFalse), at("gw", "", "Accepted", metav1.ConditionTrue),
+			at("other", "", "Programmed", metav1.ConditionTrue),
+		}
+		degrade(cs, fleetCalled("gw", "1").Gateway, &problem{"AddressNotAssigned", "no address"})
+		var got []string
+		for _, c := range cs {
+			got = append(got, string(c.Status)+" "+c.Reason)
+		}
+		want := []string{"False AddressNotAssigned", "False Invalid", "False Before", "True Before", "True Before"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestPublish(t *testing.T) {
+	t.Run("gateway-33 B-29 a Set is made only when something in it is another", func(t *testing.T) {
+		g := &gateway{fleet: fleetCalled("gw", "1"), plan: &plan.Plan{}, hash: "h"}
+		f := func(want bool, s feed.Settings, denied ...feed.Denial) {
+			t.Helper()
+			if got := g.publish(s, denied) != nil; got != want {
+				t.Errorf("published: %v", got)
+			}
+		}
+		f(true, feed.Settings{})
+		f(false, feed.Settings{})
+		f(true, feed.Settings{Counters: "redis://c"})
+		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+		f(false, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+		g.keep = []string{"earlier"}
+		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+	})
+}
+
+func TestParameters(t *testing.T) {
+	t.Run("a Gateway's parameters are over those of its class", func(t *testing.T) {
+		ns := gwv1.Namespace("infra")
+		s := &source.Snapshot{
+			GatewayClasses: []*gwv1.GatewayClass{{ObjectMeta: metav1.ObjectMeta{Name: "egret"}, Spec: gwv1.GatewayClassSpec{
+				ParametersRef: &gwv1.ParametersReference{Kind: "ConfigMap", Name: "class", Namespace: &ns}}}},
+			ConfigMaps: []*corev1.ConfigMap{
+				{ObjectMeta: metav1.ObjectMeta{Namespace: "infra", Name: "class"}, Data: map[string]string{"fleet.yaml": "{plane: native, replicas: 2}"}},
+				{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "own"}, Data: map[string]string{"fleet.yaml": "replicas: 5"}},
+			},
+		}
+		o := &gwv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "gw"}, Spec: gwv1.GatewaySpec{GatewayClassName: "egret",
+			Infrastructure: &gwv1.GatewayInfrastructure{ParametersRef: &gwv1.LocalParametersReference{Kind: "ConfigMap", Name: "own"}}}}
+		if p := parameters(s, o); p.Plane != source.PlaneNative || p.Replicas == nil || *p.Replicas != 5 {
+			t.Errorf("parameters are %+v", p)
+		}
+	})
+}
+
+func TestDeniers(t *testing.T) {
+	t.Run("a deny-list of another namespace, or without the label, is nobody's", func(t *testing.T) {
+		of := func(ns, label string) *corev1.ConfigMap {
+			return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: ns, Labels: map[string]string{source.LabelDenials: label}},
+				Data: map[string]string{"denials": "jti:" + ns + " 2030-01-01T00:00:00Z\n"}}
+		}
+		c := &Controller{o: Options{MaaSNamespace: "maas-api"}}
+		got := c.denials(&source.Snapshot{ConfigMaps: []*corev1.ConfigMap{of("evil", "true"), of("maas-api", "true"), of("maas-api", "false")}})
+		if len(got) != 1 || got[0].Subject != "jti:maas-api" {
+			t.Errorf("denials are %v", got)
+		}
+	})
+}
+
+func TestImageOf(t *testing.T) {
+	f := func(want string, cs ...corev1.Container) {
+		d := &appsv1.Deployment{}
+		d.Spec.Template.Spec.Containers = cs
+		if got := imageOf(d); got != want {
+			t.Errorf("image %s, want %s", got, want)
+		}
+	}
+	f("b", corev1.Container{Name: "x", Image: "a"}, corev1.Container{Name: "manager", Image: "b"})
+	f("a", corev1.Container{Name: "x", Image: "a"}, corev1.Container{Name: "y", Image: "b"})
+}
