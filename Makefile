@@ -5,7 +5,7 @@ PKGS    ?= ./...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ test-cluster: ## Run the tests on a cluster: the one KUBECONFIG names, else the 
 
 chart: ## Helm's own library on charts/egret: render, schema, lint, and the manifests' equal
 	cd lab/chart && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+conformance: ## The official Gateway API conformance suite on the test cluster, once per plane
+	@lab/cluster/cluster.sh ensure && lab/cluster/cluster.sh images
+	@lab/conformance/run.sh
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
 	@git diff --exit-code -- docs/acceptance.md
