@@ -219,13 +219,14 @@ func TestController(t *testing.T) {
 	class := source.Class{Name: "second", Controller: source.ControllerEgret}
 	account, node := source.ResourceName(class, "shop", "one"), source.NodeID(class, "shop", "one")
 	as := sign(t, c, account)
-	await(t, "listening", func() bool {
+	listening := func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
-	})
+	}
+	await(t, "listening", listening)
 	is := func(status, reason string) func() bool {
 		return func() bool {
 			p := programmed(t, "one")
@@ -315,6 +316,7 @@ func TestController(t *testing.T) {
 		before, _ := peer.Received()
 		do(t, "PATCH", parameters+"/parameters", `{"data":{"fleet.yaml":"service: {type: ClusterIP}"}}`)
 		await(t, "fed", func() bool { o := *c.owners.Load(); return o[node] != "" })
+		await(t, "listening again", listening)
 		join(t, peer, address, as)
 		await(t, "programmed", is("True", "Programmed"))
 		if after, _ := peer.Received(); after-before > len(feed.Types) {
