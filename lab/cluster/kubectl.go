@@ -75,3 +75,10 @@ func (c *Cluster) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	return cmd
 }
+
+// Try is Kubectl with an error, also after the test has ended.
+func (c *Cluster) Try(args ...string) (string, error) {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	return c.try(ctx, "", args...)
+}
