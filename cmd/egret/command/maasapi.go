@@ -64,8 +64,8 @@ func (c *maasCmd) serve(w *world) error {
 }
 
 // connect leads to the API server of a kubeconfig, or of several with the
-// system's list separator between, or without one to that of
-// the cluster around the pod.
+// system's list separator between; without one to that of the cluster around
+// the pod.
 func connect(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig == "" {
 		config, err := rest.InClusterConfig()
