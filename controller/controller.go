@@ -40,6 +40,12 @@ type Options struct {
 	HealthListen string
 	// MaaSNamespace is where the MaaS API and its deny-list are.
 	MaaSNamespace string
+	// Settings is the Secret of the controller's namespace that says where what
+	// all pods share is kept; "" is SettingsSecret.
+	Settings string
+	// PullSecrets are the Secrets by which pods of Gateways pull their images,
+	// by name; each Gateway's namespace has its own.
+	PullSecrets []string
 	// AssignsUser is set on clusters that choose the users of pods, such as
 	// OpenShift.
 	AssignsUser bool

@@ -111,10 +111,10 @@ func same(a, b *xds.Set) bool {
 	return true
 }
 
-// settingsOf reads the fleet's settings from the controller's own Secret.
-func settingsOf(s *source.Snapshot, namespace string) feed.Settings {
+// settingsOf reads the fleet's settings from a Secret of the controller's.
+func settingsOf(s *source.Snapshot, namespace, name string) feed.Settings {
 	for _, secret := range s.Secrets {
-		if secret.Namespace == namespace && secret.Name == SettingsSecret {
+		if secret.Namespace == namespace && secret.Name == name {
 			return feed.Settings{Counters: string(secret.Data["counters"]), Ledger: string(secret.Data["ledger"])}
 		}
 	}
@@ -123,7 +123,8 @@ func settingsOf(s *source.Snapshot, namespace string) feed.Settings {
 
 // SettingsSecret is the Secret in the controller's namespace that says where
 // what all pods share is kept: keys counters (redis:// or rediss://) and
-// ledger (postgres://). Without it every pod counts for itself.
+// ledger (postgres://), unless Options name another. Without it every pod
+// counts for itself.
 const SettingsSecret = "egret-settings"
 
 // serviceOf is the Service before a Gateway's pods, as it is in the cluster.

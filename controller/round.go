@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // take makes a snapshot the one that is served.
 func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
-	c.settings = settingsOf(&s, c.o.Self.Namespace)
+	c.settings = settingsOf(&s, c.o.Self.Namespace, cmp.Or(c.o.Settings, SettingsSecret))
 	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s)})
 	c.snapshot, c.conditions = s, conditions
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
@@ -122,7 +123,7 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class) *gateway {
 func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 	f := &fleet.Fleet{
 		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
-		XDSAddress: c.o.XDSAddress, AssignsUser: c.o.AssignsUser, Reviews: true,
+		XDSAddress: c.o.XDSAddress, PullSecrets: c.o.PullSecrets, AssignsUser: c.o.AssignsUser, Reviews: true,
 		// Pods take counters and ledger up at their start, so they roll with them.
 		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
 	}

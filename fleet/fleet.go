@@ -30,6 +30,9 @@ type Fleet struct {
 	Image, EnvoyImage string
 	// XDSAddress is host:port of the controller's xDS server.
 	XDSAddress string
+	// PullSecrets are the Secrets of the Gateway's namespace by which its pods
+	// pull their images; the kubelet passes over one that is not there.
+	PullSecrets []string
 	// AssignsUser is set where the cluster chooses the users that pods run as,
 	// as OpenShift does; else they run as 65532.
 	AssignsUser bool

@@ -67,6 +67,7 @@ pod:
 drainSeconds: 30
 `)
 	f.AssignsUser, f.Reviews = true, true
+	f.PullSecrets = []string{"registry"}
 	f.Env = map[string]string{"OTEL_SERVICE_NAME": "egret", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4317"}
 	return f
 }

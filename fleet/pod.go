@@ -50,6 +50,7 @@ func (f *Fleet) pod() corev1.PodTemplateSpec {
 			AutomountServiceAccountToken:  ptr(false),
 			EnableServiceLinks:            ptr(false),
 			TerminationGracePeriodSeconds: ptr(f.drain() + 15),
+			ImagePullSecrets:              f.pullSecrets(),
 			SecurityContext:               f.podSecurity(),
 			NodeSelector:                  maps.Clone(f.Parameters.Pod.NodeSelector),
 			Tolerations:                   slices.Clone(f.Parameters.Pod.Tolerations),
@@ -58,6 +59,13 @@ func (f *Fleet) pod() corev1.PodTemplateSpec {
 			Volumes:                       f.volumes(),
 		},
 	}
+}
+
+func (f *Fleet) pullSecrets() (out []corev1.LocalObjectReference) {
+	for _, name := range f.PullSecrets {
+		out = append(out, corev1.LocalObjectReference{Name: name})
+	}
+	return out
 }
 
 // bootstrapHash returns the hash of Envoy's files.

@@ -18,20 +18,22 @@ import (
 // controllerCmd runs the controller. The flags of the reference are there, so
 // that its manifests work unchanged.
 type controllerCmd struct {
-	ControllerName string `default:"sigs.k8s.io/wg-ai-gateway-envoy-controller" help:"Serve GatewayClasses of this controllerName."`
-	Plane          string `enum:",envoy,native" default:"" help:"Data plane of Gateways that do not say: envoy or native. Default: envoy for the reference's controllerName, native for egret's."`
-	EnvoyImage     string `help:"Image of Envoy. Needed where a Gateway may be on the Envoy plane."`
-	Image          string `help:"Image of Egret in the pods of Gateways. Default: the controller's own, as its Deployment says."`
-	XDSAddress     string `name:"xds-address" help:"HOST:PORT by which those pods reach the controller. Default: the Service that is called like the controller's Deployment, port 15001."`
-	XDSListen      string `name:"xds-listen" default:":15001" help:"Address for xDS."`
-	HealthAddress  string `default:":8081" help:"Address of /healthz, /readyz and /metrics."`
-	MaasNamespace  string `default:"opendatahub" help:"Namespace of the MaaS API and its deny-list."`
-	Namespace      string `help:"The controller's own namespace. Default: that of its pod, else ai-gateway-system."`
-	Kubeconfig     string `env:"KUBECONFIG" help:"Kubeconfig file. Default: the cluster around the pod."`
-	APIServerURL   string `name:"apiserver-url" help:"Overrides the API server of the kubeconfig."`
-	ResyncPeriod   string `hidden:"" help:"Taken for compatibility; watches need no resync."`
-	V              int    `short:"v" name:"v" default:"0" help:"4 and above logs details."`
-	LogToStderr    bool   `name:"logtostderr" hidden:"" default:"true" help:"Taken for compatibility."`
+	ControllerName string   `default:"sigs.k8s.io/wg-ai-gateway-envoy-controller" help:"Serve GatewayClasses of this controllerName."`
+	Plane          string   `enum:",envoy,native" default:"" help:"Data plane of Gateways that do not say: envoy or native. Default: envoy for the reference's controllerName, native for egret's."`
+	EnvoyImage     string   `help:"Image of Envoy. Needed where a Gateway may be on the Envoy plane."`
+	Image          string   `help:"Image of Egret in the pods of Gateways. Default: the controller's own, as its Deployment says."`
+	XDSAddress     string   `name:"xds-address" help:"HOST:PORT by which those pods reach the controller. Default: the Service that is called like the controller's Deployment, port 15001."`
+	XDSListen      string   `name:"xds-listen" default:":15001" help:"Address for xDS."`
+	HealthAddress  string   `default:":8081" help:"Address of /healthz, /readyz and /metrics."`
+	MaasNamespace  string   `default:"opendatahub" help:"Namespace of the MaaS API and its deny-list."`
+	SettingsSecret string   `default:"egret-settings" help:"Secret in the controller's namespace that says where pods of Gateways count limits (key counters) and keep usage (key ledger)."`
+	PullSecrets    []string `help:"Secrets by which those pods pull their images, separated by commas; each Gateway's namespace has its own of these names."`
+	Namespace      string   `help:"The controller's own namespace. Default: that of its pod, else ai-gateway-system."`
+	Kubeconfig     string   `env:"KUBECONFIG" help:"Kubeconfig file. Default: the cluster around the pod."`
+	APIServerURL   string   `name:"apiserver-url" help:"Overrides the API server of the kubeconfig."`
+	ResyncPeriod   string   `hidden:"" help:"Taken for compatibility; watches need no resync."`
+	V              int      `short:"v" name:"v" default:"0" help:"4 and above logs details."`
+	LogToStderr    bool     `name:"logtostderr" hidden:"" default:"true" help:"Taken for compatibility."`
 }
 
 // Help is the long help of the command.
@@ -84,6 +86,7 @@ func (c *controllerCmd) Run(w *world) error {
 	k, err := controller.New(w.ctx, controller.Options{
 		Config: config, Name: c.ControllerName, Self: self, Plane: c.Plane, EnvoyImage: c.EnvoyImage,
 		XDSAddress: address, XDSListen: c.XDSListen, HealthListen: c.HealthAddress, MaaSNamespace: c.MaasNamespace,
+		Settings: c.SettingsSecret, PullSecrets: c.PullSecrets,
 		AssignsUser: assignsUser(client.Discovery()), SystemCAs: systemCAs(), Log: log, Version: version,
 	})
 	if err != nil {
