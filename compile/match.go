@@ -3,7 +3,6 @@ package compile
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -17,8 +16,8 @@ var everything = plan.Match{Path: plan.PathMatch{Kind: plan.PathPrefix, Value: "
 // match translates one HTTPRouteMatch.
 func match(m *gwv1.HTTPRouteMatch) (plan.Match, error) {
 	out := everything
-	var err error
 	if m.Path != nil {
+		var err error
 		if out.Path, err = pathMatch(m.Path); err != nil {
 			return out, err
 		}
@@ -27,17 +26,19 @@ func match(m *gwv1.HTTPRouteMatch) (plan.Match, error) {
 		out.Method = string(*m.Method)
 	}
 	for _, h := range m.Headers {
-		v := plan.ValueMatch{Name: strings.ToLower(string(h.Name)), Value: h.Value}
-		if v.Regex, err = isRegex(h.Type, h.Value); err != nil {
+		v, err := valueMatch(h.Type, h.Value)
+		if err != nil {
 			return out, fmt.Errorf("header %s: %w", h.Name, err)
 		}
+		v.Name = strings.ToLower(string(h.Name))
 		out.Headers = appendFirst(out.Headers, v)
 	}
 	for _, q := range m.QueryParams {
-		v := plan.ValueMatch{Name: string(q.Name), Value: q.Value}
-		if v.Regex, err = isRegex(q.Type, q.Value); err != nil {
+		v, err := valueMatch(q.Type, q.Value)
+		if err != nil {
 			return out, fmt.Errorf("query parameter %s: %w", q.Name, err)
 		}
+		v.Name = string(q.Name)
 		out.Query = appendFirst(out.Query, v)
 	}
 	return out, nil
@@ -47,10 +48,8 @@ func pathMatch(p *gwv1.HTTPPathMatch) (plan.PathMatch, error) {
 	value := deref(p.Value, "/")
 	switch kind := deref(p.Type, gwv1.PathMatchPathPrefix); kind {
 	case gwv1.PathMatchRegularExpression:
-		if err := checkRegex(value); err != nil {
-			return plan.PathMatch{}, err
-		}
-		return plan.PathMatch{Kind: plan.PathRegex, Value: value}, nil
+		value, err := pattern(value)
+		return plan.PathMatch{Kind: plan.PathRegex, Value: value}, err
 	case gwv1.PathMatchExact, gwv1.PathMatchPathPrefix:
 		if !strings.HasPrefix(value, "/") {
 			return plan.PathMatch{}, fmt.Errorf("path %q does not start with /", value)
@@ -64,30 +63,18 @@ func pathMatch(p *gwv1.HTTPPathMatch) (plan.PathMatch, error) {
 	}
 }
 
-// isRegex reports whether a header or query match compares by expression, and
-// refuses expressions that RE2 does not take.
-func isRegex[T ~string](t *T, value string) (bool, error) {
+// valueMatch translates how a header or a query parameter is compared.
+func valueMatch[T ~string](t *T, value string) (v plan.ValueMatch, err error) {
 	switch kind := deref(t, "Exact"); kind {
 	case "Exact":
-		return false, nil
+		v.Value = value
 	case "RegularExpression":
-		return true, checkRegex(value)
+		v.Regex = true
+		v.Value, err = pattern(value)
 	default:
-		return false, fmt.Errorf("match type %q is not supported; use Exact or RegularExpression", kind)
+		err = fmt.Errorf("match type %q is not supported; use Exact or RegularExpression", kind)
 	}
-}
-
-// checkRegex refuses what is not RE2, alone or once it is made to match a
-// whole value: an open \Q swallows whatever comes behind it.
-func checkRegex(text string) error {
-	_, err := regexp.Compile(text)
-	if err == nil {
-		_, err = regexp.Compile("^(?:" + text + ")$")
-	}
-	if err != nil {
-		return fmt.Errorf("regular expression %q is not valid RE2: %w", text, err)
-	}
-	return nil
+	return v, err
 }
 
 // appendFirst adds v unless its name is there already: of several entries for

@@ -57,14 +57,10 @@ func (t *translation) host(port *plan.Port, l *plan.Listener, v *plan.VHost, dom
 	out := &routev3.VirtualHost{Name: fmt.Sprintf("%s-vh-%d-%s", t.name, port.Number, domain), Domains: []string{domain}}
 	for i := range v.Entries {
 		e := &v.Entries[i]
-		m, ok := portable(e.Match)
-		if !ok {
-			continue // one match that Envoy refuses would keep all others out
-		}
 		name := plan.EntryName(l.Name, v.Domain, e.ID)
 		out.Routes = append(out.Routes, &routev3.Route{
 			Name:   e.ID,
-			Match:  match(&m),
+			Match:  match(&e.Match),
 			Action: &routev3.Route_Route{Route: t.action(t.rules[e.Rule])},
 			// The engine refuses what is too long for it; Envoy must not be first.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(2 * t.opts.BodyLimit)),

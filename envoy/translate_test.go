@@ -180,7 +180,7 @@ func TestTranslateSays(t *testing.T) {
 	t.Run("B-40 both families of addresses are listened to where there are both", func(t *testing.T) {
 		f := func(o envoy.Options, want *corev3.SocketAddress) {
 			t.Helper()
-			for _, r := range envoy.Translate(patternPlan("/a"), "default/gw", o) {
+			for _, r := range envoy.Translate(routesOf([]string{"/a"}), "default/gw", o) {
 				if r.Type != envoy.TypeListener {
 					continue
 				}
