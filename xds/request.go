@@ -83,9 +83,6 @@ func (st *stream) answer(sub *subscription, r *request) {
 		}
 	}
 	sub.answered(text, st.server.opts.Now())
-	if st.waiting == sub {
-		st.waiting = nil
-	}
 	if r.refused {
 		st.server.counts.add(sub.typ, func(c *Count) { c.Nacks++ })
 		st.server.opts.Log.Warn("a data plane refused its configuration", "node", st.node.id, "type", sub.typ, "set", sub.sentSet.ID, "error", sub.nack.Message)

@@ -156,6 +156,8 @@ func resources(lines ...string) (out []xds.Resource) {
 			typ = "egret.dev/test." + typ
 		case "Cluster":
 			typ = xds.TypeCluster
+		case "Secret":
+			typ = xds.TypeSecret
 		case "ClusterLoadAssignment":
 			typ = xds.TypeEndpoints
 		}
@@ -248,6 +250,40 @@ func TestOrder(t *testing.T) {
 				t.Errorf("waited %s", waited)
 			}
 		})
+	})
+	t.Run("gateway-102 clusters are accepted when they are warm, so what they need does not wait", func(t *testing.T) {
+		f := func(delta bool) {
+			synctest.Test(t, func(t *testing.T) {
+				w := open(t, xds.Options{})
+				put := func(lines ...string) {
+					w.server.Put(node, xds.NewSet([]string{xds.TypeSecret, xds.TypeCluster, xds.TypeEndpoints, routes}, resources(lines...)))
+				}
+				put("Cluster a=1", "ClusterLoadAssignment a=1", "Route r=a")
+				p := w.peer(delta, xds.TypeCluster)
+				p.take("Cluster +a")
+				p.must(p.Subscribe(xds.TypeEndpoints, "a"))
+				p.take("ClusterLoadAssignment +a")
+				p.must(p.Subscribe(routes))
+				p.take("Route +r")
+
+				began := time.Now()
+				put("Secret s=1", "Cluster a=1", "Cluster b=1", "ClusterLoadAssignment a=1", "ClusterLoadAssignment b=1", "Route r=b")
+				clusters := p.next(map[bool]string{true: "Cluster +b", false: "Cluster +a +b"}[delta])
+				p.must(p.Subscribe(xds.TypeEndpoints, "b"))
+				endpoints := p.next(map[bool]string{true: "ClusterLoadAssignment +b", false: "ClusterLoadAssignment +a +b"}[delta])
+				p.must(p.Subscribe(xds.TypeSecret, "s"))
+				p.take("Secret +s")
+				p.must(p.Ack(endpoints))
+				w.silent(6) // no routes to what was not accepted
+				p.must(p.Ack(clusters))
+				p.take("Route +r")
+				if waited := time.Since(began); waited != 0 {
+					t.Errorf("the routes waited %s", waited)
+				}
+			})
+		}
+		f(true)
+		f(false)
 	})
 	t.Run("what was not sent yet of an older Set is passed over", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

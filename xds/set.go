@@ -71,6 +71,16 @@ func NewSet(types []string, resources []Resource) *Set {
 	return s
 }
 
+// Digest names all that is in the Set, 16 hex digits: equal Sets have equal
+// ones.
+func (s *Set) Digest() string {
+	sum := sha256.New()
+	for i := range s.Types {
+		_, _ = sum.Write([]byte(s.Types[i].Type + "\x00" + s.Types[i].Version + "\x00"))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
 // find returns the resource of that name, nil when there is none.
 func (g *Group) find(name string) *Resource {
 	i, ok := slices.BinarySearchFunc(g.Resources, name, func(r Resource, n string) int { return strings.Compare(r.Name, n) })

@@ -24,10 +24,9 @@ type stream struct {
 	end    context.CancelFunc // ends it, because the node is gone
 	wake   chan struct{}      // look again
 
-	subs    map[string]*subscription
-	nonces  uint64
-	waiting *subscription // whose answer is waited for before anything else is sent
-	gated   time.Time     // since when the gate holds something back; zero = it does not
+	subs   map[string]*subscription
+	nonces uint64
+	gated  time.Time // since when the gate holds something back; zero = it does not
 }
 
 // wire is a stream of either protocol.
@@ -225,11 +224,8 @@ func (st *stream) step() (*reply, time.Duration) {
 // due finds the next response: first what is before the gate, in order, then
 // its removals, in reverse; then the same behind the gate.
 func (st *stream) due(set *Set, now time.Time) (*reply, time.Duration) {
-	if st.waiting != nil {
-		if left := st.node.patience - now.Sub(st.waiting.sentAt); left > 0 {
-			return nil, left
-		}
-		st.waiting = nil
+	if left := st.waits(now); left > 0 {
+		return st.warm(set, now), left
 	}
 	if r := st.first(set.below()); r != nil {
 		return r, 0
@@ -247,10 +243,39 @@ func (st *stream) due(set *Set, now time.Time) (*reply, time.Duration) {
 			st.gated = now
 		}
 		if left := st.node.patience - now.Sub(st.gated); left > 0 {
-			return nil, left
+			return st.warm(set, now), left
 		}
 	}
 	return r, 0
+}
+
+// waits returns for how long answers are still waited for before the next
+// response is sent; 0 = none is.
+func (st *stream) waits(now time.Time) (left time.Duration) {
+	for _, sub := range st.subs {
+		left = max(left, sub.waits(now, st.node.patience))
+	}
+	return left
+}
+
+// warm returns what clusters that were sent may lack. Envoy accepts none
+// before it has their endpoints and certificates (xDS protocol, "Resource
+// warming"), so these do not wait for its answer.
+func (st *stream) warm(set *Set, now time.Time) *reply {
+	if c := st.subs[TypeCluster]; c == nil || c.waits(now, st.node.patience) == 0 {
+		return nil
+	}
+	for i := range set.Types {
+		switch g := &set.Types[i]; g.Type {
+		case TypeSecret, TypeEndpoints:
+			if sub := st.subs[g.Type]; sub != nil && !sub.awaits {
+				if r := sub.additions(g); r != nil {
+					return r
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // first returns the first response that the groups give cause for.
@@ -297,7 +322,6 @@ func (st *stream) commit(r *reply, now time.Time) {
 		st.follow(r.sub, res)
 	}
 	r.sub.sent(r, now)
-	st.waiting = r.sub
 	st.server.counts.add(r.sub.typ, func(c *Count) {
 		c.Pushes++
 		c.Resources += uint64(len(r.changed) + len(r.removed))

@@ -41,6 +41,14 @@ type subscription struct {
 // settled reports whether the peer has acknowledged all of the group.
 func (s *subscription) settled(g *Group) bool { return s.clean && s.cleanAt == g.Version && !s.awaits }
 
+// waits returns how much of the patience is left to answer the last response.
+func (s *subscription) waits(now time.Time, patience time.Duration) time.Duration {
+	if !s.awaits {
+		return 0
+	}
+	return max(0, patience-now.Sub(s.sentAt))
+}
+
 // dirty makes the next look compare everything.
 func (s *subscription) dirty() { s.clean = false }
 
