@@ -27,12 +27,7 @@ func (c *Cluster) Kill(t testing.TB, component string) {
 // is started again is the pod's restartPolicy. Container "" is the first.
 func (c *Cluster) KillContainer(t testing.TB, namespace, pod, container string) {
 	t.Helper()
-	before := c.container(t, namespace, pod, container)
-	if before.State.Running == nil {
-		t.Fatalf("container %q of pod %s/%s does not run: %+v", container, namespace, pod, before.State)
-	}
-	_, id, _ := strings.Cut(before.ContainerID, "://")
-	c.manage(t, "ctr", "tasks", "kill", "--all", "--signal", "SIGKILL", id)
+	before := c.Signal(t, namespace, pod, container, "SIGKILL")
 	c.Eventually(t, time.Minute, "the end of a container of "+pod, func() error {
 		now := c.container(t, namespace, pod, container)
 		if now.State.Running != nil && now.ContainerID == before.ContainerID {
@@ -40,6 +35,20 @@ func (c *Cluster) KillContainer(t testing.TB, namespace, pod, container string) 
 		}
 		return nil
 	})
+}
+
+// Signal sends a signal to the processes of a container and returns what it was
+// before. SIGSTOP makes a server that takes connections and does not answer,
+// until SIGCONT.
+func (c *Cluster) Signal(t testing.TB, namespace, pod, container, signal string) corev1.ContainerStatus {
+	t.Helper()
+	before := c.container(t, namespace, pod, container)
+	if before.State.Running == nil {
+		t.Fatalf("container %q of pod %s/%s does not run: %+v", container, namespace, pod, before.State)
+	}
+	_, id, _ := strings.Cut(before.ContainerID, "://")
+	c.manage(t, "ctr", "tasks", "kill", "--all", "--signal", signal, id)
+	return before
 }
 
 func (c *Cluster) container(t testing.TB, namespace, pod, container string) corev1.ContainerStatus {

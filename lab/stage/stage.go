@@ -36,19 +36,15 @@ var Namespaces = []string{"egret-system", "ai-gateway-system", "openshift-ingres
 // has come through both gateways.
 func Quickstart(t testing.TB, c *cluster.Cluster) *Stage {
 	t.Helper()
-	s := &Stage{Cluster: c}
-	t.Cleanup(func() { s.clear(t) })
+	s := raise(t, c)
+	// Before MaaS: Gateways go first, for their controllers to see them go.
+	t.Cleanup(func() { s.Finally(t, files("delete", "--ignore-not-found", "--timeout=60s")...) })
 	c.Logs(t, Namespaces...)
-	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", Manifest("crds"))
-	s.Kubectl(t, "apply", "-k", Manifest("maas/kubernetes"))
 	s.Kubectl(t, files("apply")...)
-	s.Rolled(t, "egret-system", "egret-controller")
+	s.stand(t)
 	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
-	s.Rolled(t, "opendatahub", "maas-api")
 	s.Rolled(t, "external-models", "model-simulator")
-	s.front = "http://" + s.Programmed(t, "openshift-ingress", "maas-default-gateway")
 	s.Programmed(t, "default", "poc-gateway")
-	s.people = c.Namespace(t)
 	token := s.Mint(t)
 	s.Eventually(t, soon, "a completion through both gateways", func() error {
 		a, err := s.Post(s.front+ChatPath, Chat, "Authorization: Bearer "+token)
@@ -57,25 +53,77 @@ func Quickstart(t testing.TB, c *cluster.Cluster) *Stage {
 	return s
 }
 
-// parts are the quickstart's own manifests, in its order.
+// MaaS applies what the quickstart takes for granted, and that alone: the MaaS
+// API behind its gateway, and the controller of class egret.
+func MaaS(t testing.TB, c *cluster.Cluster) *Stage {
+	t.Helper()
+	s := raise(t, c)
+	c.Logs(t, Namespaces...)
+	s.stand(t)
+	return s
+}
+
+// raise applies MaaS and waits for nothing.
+func raise(t testing.TB, c *cluster.Cluster) *Stage {
+	t.Helper()
+	s := &Stage{Cluster: c}
+	t.Cleanup(func() {
+		s.Finally(t, "delete", "--ignore-not-found", "--timeout=90s", "-k", Manifest("maas/kubernetes"))
+	})
+	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", Manifest("crds"))
+	s.Kubectl(t, "apply", "-k", Manifest("maas/kubernetes"))
+	return s
+}
+
+// stand waits until MaaS serves.
+func (s *Stage) stand(t testing.TB) {
+	t.Helper()
+	s.Rolled(t, "egret-system", "egret-controller")
+	s.Rolled(t, "opendatahub", "maas-api")
+	s.front = "http://" + s.Programmed(t, "openshift-ingress", "maas-default-gateway")
+	s.people = s.Namespace(t)
+}
+
+// Upgrade applies another folder's custom resource definitions, controllers and
+// MaaS over what stands, and waits until they have rolled out. What users
+// wrote stays as it is, except for what manifests/maas brings.
+func (s *Stage) Upgrade(t testing.TB, manifests string) {
+	t.Helper()
+	s.install(t, manifests)
+	s.installed(t)
+}
+
+// install applies what a release consists of.
+func (s *Stage) install(t testing.TB, manifests string) {
+	t.Helper()
+	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(manifests, "crds"))
+	s.Kubectl(t, "apply", "-k", filepath.Join(manifests, "maas", "kubernetes"))
+	s.Kubectl(t, files("apply", manifests, controller)...)
+}
+
+// installed waits until a release runs.
+func (s *Stage) installed(t testing.TB) {
+	t.Helper()
+	s.Rolled(t, "egret-system", "egret-controller")
+	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
+	s.Rolled(t, "opendatahub", "maas-api")
+}
+
+// controller and parts are the quickstart's own manifests, in its order.
+const controller = "openshift/controller.yaml"
+
 var parts = []string{
-	"openshift/controller.yaml", "common/gateway.yaml", "openshift/simulator.yaml", "openshift/external-model.yaml",
+	"common/gateway.yaml", "openshift/simulator.yaml", "openshift/external-model.yaml",
 	"openshift/maas-bridge.yaml", "openshift/external-model-registry.yaml",
 }
 
-func files(verb string, more ...string) []string {
-	args := append([]string{verb}, more...)
-	for _, f := range parts {
-		args = append(args, "-f", Manifest(f))
+// files are the arguments of a kubectl that is given files of a folder.
+func files(verb, manifests string, names ...string) []string {
+	args := []string{verb}
+	for _, f := range names {
+		args = append(args, "-f", filepath.Join(manifests, filepath.FromSlash(f)))
 	}
 	return args
-}
-
-// clear removes the quickstart: Gateways first, for their controllers to see
-// them go.
-func (s *Stage) clear(t testing.TB) {
-	s.Finally(t, files("delete", "--ignore-not-found", "--timeout=60s")...)
-	s.Finally(t, "delete", "--ignore-not-found", "--timeout=90s", "-k", Manifest("maas/kubernetes"))
 }
 
 // Finally is Kubectl after a test has ended: what fails is logged.

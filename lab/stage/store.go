@@ -8,9 +8,20 @@ import "testing"
 // namespace and returns its URL for key "counters" of the settings.
 func (s *Stage) Redis(t testing.TB, namespace string) string {
 	t.Helper()
-	s.Apply(t, deployment(namespace, "redis", "docker.io/library/redis:7", "6379", `["redis-server", "--save", "", "--appendonly", "yes", "--dir", "/data"]`, "[]", "/data"))
-	s.Rolled(t, namespace, "redis")
-	return "redis://redis." + namespace + ".svc.cluster.local:6379"
+	return s.counters(t, namespace, "redis", "docker.io/library/redis:7")
+}
+
+// Valkey is Redis by another name.
+func (s *Stage) Valkey(t testing.TB, namespace string) string {
+	t.Helper()
+	return s.counters(t, namespace, "valkey", "docker.io/valkey/valkey:latest")
+}
+
+func (s *Stage) counters(t testing.TB, namespace, name, image string) string {
+	t.Helper()
+	s.Apply(t, deployment(namespace, name, image, "6379", `["`+name+`-server", "--save", "", "--appendonly", "yes", "--dir", "/data"]`, "[]", "/data"))
+	s.Rolled(t, namespace, name)
+	return "redis://" + name + "." + namespace + ".svc.cluster.local:6379"
 }
 
 // Postgres starts a PostgreSQL as Deployment and Service "postgres" of a
