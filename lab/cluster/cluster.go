@@ -25,8 +25,12 @@ import (
 	kuadrantv1alpha1 "github.com/egret-gateway/egret/api/kuadrant/v1alpha1"
 )
 
-// patience bounds one command or request that is not expected to wait.
-const patience = 2 * time.Minute
+// patience bounds one command or request that is not expected to wait, and
+// building one that compiles.
+const (
+	patience = 2 * time.Minute
+	building = 10 * time.Minute
+)
 
 // Cluster is a cluster that tests may use. Its methods may be called from
 // several tests at once.
@@ -137,9 +141,29 @@ func (c *Cluster) manage(t testing.TB, args ...string) string {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	out, err := exec.CommandContext(ctx, c.script, args...).CombinedOutput()
+	return c.run(t, ctx, args...)
+}
+
+func (c *Cluster) run(t testing.TB, ctx context.Context, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, c.script, args...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("cluster.sh %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Fatalf("cluster.sh %s: %v\n%s%s", strings.Join(args, " "), err, out, &said)
 	}
 	return string(out)
+}
+
+// Earlier makes the images of an earlier commit, which have tag "previous",
+// and returns the folder of its manifests, which name that tag.
+func (c *Cluster) Earlier(t testing.TB, commit string) string {
+	t.Helper()
+	if !c.own {
+		t.Fatal("images of an earlier commit: only in the test cluster; unset KUBECONFIG and run `make cluster-up`")
+	}
+	ctx, stop := context.WithTimeout(t.Context(), building)
+	defer stop()
+	return strings.TrimSpace(c.run(t, ctx, "images", "earlier", commit))
 }

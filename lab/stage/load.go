@@ -5,6 +5,7 @@ package stage
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,8 +34,8 @@ type Steady struct {
 	// URL is where calls go, by default the MaaS gateway's ChatPath.
 	URL string
 	// Body and Stream are the JSON of a call and of a stream, by default of
-	// ChatPath.
-	Body, Stream string
+	// ChatPath. Method is by default POST; a GET has no body.
+	Method, Body, Stream string
 }
 
 // Call is one answer, or what came instead.
@@ -81,7 +82,8 @@ func (s *Stage) Load(t testing.TB, steady Steady) *Load {
 	if steady.URL == "" {
 		steady.URL = s.URL(ChatPath)
 	}
-	if steady.Body == "" {
+	steady.Method = cmp.Or(steady.Method, http.MethodPost)
+	if steady.Body == "" && steady.Method == http.MethodPost {
 		steady.Body = Chat
 	}
 	if steady.Stream == "" {
@@ -149,7 +151,7 @@ func (l *Load) do(ctx context.Context, c *Call) error {
 	if c.Stream {
 		body = l.steady.Stream
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.steady.URL, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, l.steady.Method, l.steady.URL, strings.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,18 @@ var Namespaces = []string{"egret-system", "ai-gateway-system", "openshift-ingres
 // has come through both gateways.
 func Quickstart(t testing.TB, c *cluster.Cluster) *Stage {
 	t.Helper()
-	s := raise(t, c)
+	return From(t, c, Manifest(""))
+}
+
+// From is Quickstart with the manifests of another folder, as of an earlier
+// release.
+func From(t testing.TB, c *cluster.Cluster, manifests string) *Stage {
+	t.Helper()
+	s := raise(t, c, manifests)
 	// Before MaaS: Gateways go first, for their controllers to see them go.
-	t.Cleanup(func() { s.Finally(t, files("delete", "--ignore-not-found", "--timeout=60s")...) })
+	t.Cleanup(func() { s.Finally(t, append(files("delete", manifests), "--ignore-not-found", "--timeout=60s")...) })
 	c.Logs(t, Namespaces...)
-	s.Kubectl(t, files("apply")...)
+	s.Kubectl(t, files("apply", manifests)...)
 	s.stand(t)
 	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
 	s.Rolled(t, "external-models", "model-simulator")
@@ -57,22 +64,27 @@ func Quickstart(t testing.TB, c *cluster.Cluster) *Stage {
 // API behind its gateway, and the controller of class egret.
 func MaaS(t testing.TB, c *cluster.Cluster) *Stage {
 	t.Helper()
-	s := raise(t, c)
+	s := raise(t, c, Manifest(""))
 	c.Logs(t, Namespaces...)
 	s.stand(t)
 	return s
 }
 
 // raise applies MaaS and waits for nothing.
-func raise(t testing.TB, c *cluster.Cluster) *Stage {
+func raise(t testing.TB, c *cluster.Cluster, manifests string) *Stage {
 	t.Helper()
 	s := &Stage{Cluster: c}
 	t.Cleanup(func() {
-		s.Finally(t, "delete", "--ignore-not-found", "--timeout=90s", "-k", Manifest("maas/kubernetes"))
+		s.Finally(t, "delete", "--ignore-not-found", "--timeout=90s", "-k", filepath.Join(manifests, "maas", "kubernetes"))
 	})
-	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", Manifest("crds"))
-	s.Kubectl(t, "apply", "-k", Manifest("maas/kubernetes"))
+	s.maas(t, manifests)
 	return s
+}
+
+func (s *Stage) maas(t testing.TB, manifests string) {
+	t.Helper()
+	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(manifests, "crds"))
+	s.Kubectl(t, "apply", "-k", filepath.Join(manifests, "maas", "kubernetes"))
 }
 
 // stand waits until MaaS serves.
@@ -89,38 +101,23 @@ func (s *Stage) stand(t testing.TB) {
 // wrote stays as it is, except for what manifests/maas brings.
 func (s *Stage) Upgrade(t testing.TB, manifests string) {
 	t.Helper()
-	s.install(t, manifests)
-	s.installed(t)
-}
-
-// install applies what a release consists of.
-func (s *Stage) install(t testing.TB, manifests string) {
-	t.Helper()
-	s.Kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(manifests, "crds"))
-	s.Kubectl(t, "apply", "-k", filepath.Join(manifests, "maas", "kubernetes"))
-	s.Kubectl(t, files("apply", manifests, controller)...)
-}
-
-// installed waits until a release runs.
-func (s *Stage) installed(t testing.TB) {
-	t.Helper()
+	s.maas(t, manifests)
+	s.Kubectl(t, "apply", "-f", filepath.Join(manifests, parts[0]))
 	s.Rolled(t, "egret-system", "egret-controller")
 	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
 	s.Rolled(t, "opendatahub", "maas-api")
 }
 
-// controller and parts are the quickstart's own manifests, in its order.
-const controller = "openshift/controller.yaml"
-
+// parts are the quickstart's own manifests, in its order; its controller is
+// the first.
 var parts = []string{
-	"common/gateway.yaml", "openshift/simulator.yaml", "openshift/external-model.yaml",
+	"openshift/controller.yaml", "common/gateway.yaml", "openshift/simulator.yaml", "openshift/external-model.yaml",
 	"openshift/maas-bridge.yaml", "openshift/external-model-registry.yaml",
 }
 
-// files are the arguments of a kubectl that is given files of a folder.
-func files(verb, manifests string, names ...string) []string {
+func files(verb, manifests string) []string {
 	args := []string{verb}
-	for _, f := range names {
+	for _, f := range parts {
 		args = append(args, "-f", filepath.Join(manifests, filepath.FromSlash(f)))
 	}
 	return args
