@@ -243,7 +243,7 @@ func (st *stream) due(set *Set, now time.Time) (*reply, time.Duration) {
 			st.gated = now
 		}
 		if left := st.node.patience - now.Sub(st.gated); left > 0 {
-			return st.warm(set, now), left
+			return nil, left
 		}
 	}
 	return r, 0
