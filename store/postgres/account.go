@@ -22,7 +22,7 @@ func (s *Store) PutAccount(ctx context.Context, a store.Account) error {
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (namespace, name) DO UPDATE SET uid = excluded.uid, owner = excluded.owner, labels = excluded.labels,
 				created = excluded.created, last_human_mint = excluded.last_human_mint`,
-			a.Namespace, a.Name, a.UID, a.Owner, labels, nanos(a.Created), nanos(a.LastHumanMint))
+			a.Namespace, a.Name, a.UID, a.Owner, labels, store.Nanos(a.Created), store.Nanos(a.LastHumanMint))
 	}
 	if err != nil {
 		return fmt.Errorf("account %s/%s: %w", a.Namespace, a.Name, err)
@@ -90,7 +90,7 @@ func scanAccount(r pgx.CollectableRow) (store.Account, error) {
 	if err := r.Scan(&a.Namespace, &a.Name, &a.UID, &a.Owner, &labels, &created, &mint); err != nil {
 		return a, err
 	}
-	a.Created, a.LastHumanMint = moment(created), moment(mint)
+	a.Created, a.LastHumanMint = store.Moment(created), store.Moment(mint)
 	return a, json.Unmarshal([]byte(labels), &a.Labels)
 }
 

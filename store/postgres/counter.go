@@ -21,7 +21,7 @@ func (s *Store) SaveCounters(ctx context.Context, counters []store.Counter) erro
 
 // Counters implements store.Counters.
 func (s *Store) Counters(ctx context.Context, now time.Time) ([]store.Counter, error) {
-	live, err := query(ctx, s, scanCounter, `SELECT key, used, opened, span FROM counters WHERE ends > $1`, nanos(now))
+	live, err := query(ctx, s, scanCounter, `SELECT key, used, opened, span FROM counters WHERE ends > $1`, store.Nanos(now))
 	if err != nil {
 		return nil, fmt.Errorf("counters: %w", err)
 	}
@@ -53,8 +53,8 @@ func putCounters(ctx context.Context, tx pgx.Tx, counters []store.Counter) error
 			continue
 		}
 		digests, keys = append(digests, rows[i].digest[:]), append(keys, []byte(r.Key))
-		used, opened = append(used, r.Used), append(opened, nanos(r.Opened))
-		span, ends = append(span, int64(r.Window)), append(ends, nanos(r.Opened.Add(r.Window)))
+		used, opened = append(used, r.Used), append(opened, store.Nanos(r.Opened))
+		span, ends = append(span, int64(r.Window)), append(ends, store.Nanos(r.Opened.Add(r.Window)))
 	}
 	_, err := tx.Exec(ctx, `
 		INSERT INTO counters (digest, key, used, opened, span, ends)
@@ -68,5 +68,5 @@ func scanCounter(r pgx.CollectableRow) (store.Counter, error) {
 	var key []byte
 	var used, opened, span int64
 	err := r.Scan(&key, &used, &opened, &span)
-	return store.Counter{Key: string(key), Used: used, Opened: moment(opened), Window: time.Duration(span)}, err
+	return store.Counter{Key: string(key), Used: used, Opened: store.Moment(opened), Window: time.Duration(span)}, err
 }

@@ -19,7 +19,7 @@ func (s *Store) Deny(ctx context.Context, denials ...store.Denial) error {
 		if d.Subject == "" {
 			return fmt.Errorf("deny: %w: a subject is empty", store.ErrInvalid)
 		}
-		latest[d.Subject] = max(latest[d.Subject], nanos(d.Until))
+		latest[d.Subject] = max(latest[d.Subject], store.Nanos(d.Until))
 	}
 	subjects := slices.Sorted(maps.Keys(latest)) // one order for all replicas: no deadlock
 	until := make([]int64, len(subjects))
@@ -36,7 +36,7 @@ func (s *Store) Deny(ctx context.Context, denials ...store.Denial) error {
 
 // Denied implements store.Denials.
 func (s *Store) Denied(ctx context.Context, now time.Time) ([]store.Denial, error) {
-	live, err := query(ctx, s, scanDenial, `SELECT subject, until FROM denials WHERE until > $1 ORDER BY subject`, nanos(now))
+	live, err := query(ctx, s, scanDenial, `SELECT subject, until FROM denials WHERE until > $1 ORDER BY subject`, store.Nanos(now))
 	if err != nil {
 		return nil, fmt.Errorf("denials: %w", err)
 	}
@@ -48,12 +48,12 @@ func scanDenial(r pgx.CollectableRow) (store.Denial, error) {
 	var d store.Denial
 	var until int64
 	err := r.Scan(&d.Subject, &until)
-	d.Until = moment(until)
+	d.Until = store.Moment(until)
 	return d, err
 }
 
 // sweep removes rows whose time is over. A failure is of no consequence: nobody reads them, and the next start tries
 // again.
 func (s *Store) sweep(ctx context.Context, statement string, now time.Time) {
-	_, _ = s.exec(ctx, statement, nanos(now))
+	_, _ = s.exec(ctx, statement, store.Nanos(now))
 }

@@ -34,7 +34,7 @@ func putKey(ctx context.Context, tx pgx.Tx, k store.Key, repeated bool) error {
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO tokens (id, username, name, description, creation_date, expiration_date, account)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
-		k.ID, k.Owner, k.Name, k.Description, date(k.Created), date(k.Expires), k.Account)
+		k.ID, k.Owner, k.Name, k.Description, store.Date(k.Created), store.Date(k.Expires), k.Account)
 	if err != nil || tag.RowsAffected() > 0 {
 		return err
 	}
@@ -42,7 +42,7 @@ func putKey(ctx context.Context, tx pgx.Tx, k store.Key, repeated bool) error {
 		var same bool
 		err := tx.QueryRow(ctx, `
 			SELECT (username, name, description, creation_date, account) = ($2, $3, $4, $5, $6) FROM tokens WHERE id = $1`,
-			k.ID, k.Owner, k.Name, k.Description, date(k.Created), k.Account).Scan(&same)
+			k.ID, k.Owner, k.Name, k.Description, store.Date(k.Created), k.Account).Scan(&same)
 		if err != nil || same {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *Store) Key(ctx context.Context, owner, id string) (store.Key, error) {
 // ExpireKey implements store.Keys.
 func (s *Store) ExpireKey(ctx context.Context, owner, id string, at time.Time) error {
 	n, err := s.exec(ctx, `
-		UPDATE tokens SET expiration_date = LEAST(expiration_date COLLATE "C", $1) WHERE id = $2 AND username = $3`, date(at), id, owner)
+		UPDATE tokens SET expiration_date = LEAST(expiration_date COLLATE "C", $1) WHERE id = $2 AND username = $3`, store.Date(at), id, owner)
 	if err == nil && n == 0 {
 		err = store.ErrNotFound
 	}
@@ -86,7 +86,7 @@ func (s *Store) ExpireKey(ctx context.Context, owner, id string, at time.Time) e
 // ExpireKeys implements store.Keys.
 func (s *Store) ExpireKeys(ctx context.Context, owner string, at time.Time) error {
 	if _, err := s.exec(ctx, `
-		UPDATE tokens SET expiration_date = $1 WHERE username = $2 AND expiration_date COLLATE "C" > $1`, date(at), owner); err != nil {
+		UPDATE tokens SET expiration_date = $1 WHERE username = $2 AND expiration_date COLLATE "C" > $1`, store.Date(at), owner); err != nil {
 		return fmt.Errorf("expire api keys of %q: %w", owner, err)
 	}
 	return nil

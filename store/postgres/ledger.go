@@ -57,7 +57,7 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	for removed := int64(forgetAtATime); removed == forgetAtATime; {
 		var err error
 		removed, err = s.exec(ctx, `
-			DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < $1 ORDER BY at LIMIT $2)`, nanos(before), forgetAtATime)
+			DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < $1 ORDER BY at LIMIT $2)`, store.Nanos(before), forgetAtATime)
 		if err != nil {
 			return fmt.Errorf("forget ledger entries before %s: %w", before.UTC().Format(time.RFC3339), err)
 		}
@@ -85,7 +85,7 @@ func transpose(entries []store.Entry) ([]any, error) {
 		for i, v := range [...]string{e.ID, e.User, e.Tier, e.Gateway, e.Route, e.Backend, e.ModelAsked, e.ModelServed, e.Dialect, e.Verdict} {
 			texts[i] = append(texts[i], v)
 		}
-		for i, v := range [...]int64{nanos(e.Time), int64(e.Status), e.Input, e.Output, e.Cached, e.CacheWrite, e.Reasoning, e.Total,
+		for i, v := range [...]int64{store.Nanos(e.Time), int64(e.Status), e.Input, e.Output, e.Cached, e.CacheWrite, e.Reasoning, e.Total,
 			int64(e.Duration), int64(e.FirstToken)} {
 			numbers[i] = append(numbers[i], v)
 		}
@@ -107,6 +107,6 @@ func scanEntry(r pgx.CollectableRow) (store.Entry, error) {
 	err := r.Scan(&e.ID, &at, &e.User, &e.Tier, &e.Gateway, &e.Route, &e.Backend,
 		&e.ModelAsked, &e.ModelServed, &e.Dialect, &e.Verdict, &e.Status,
 		&e.Input, &e.Output, &e.Cached, &e.CacheWrite, &e.Reasoning, &e.Total, &e.Exact, &e.Stream, &duration, &first)
-	e.Time, e.Duration, e.FirstToken = moment(at), time.Duration(duration), time.Duration(first)
+	e.Time, e.Duration, e.FirstToken = store.Moment(at), time.Duration(duration), time.Duration(first)
 	return e, err
 }

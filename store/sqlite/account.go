@@ -21,7 +21,7 @@ func (s *Store) PutAccount(ctx context.Context, a store.Account) error {
 			_, err := tx.ExecContext(ctx, `
 				INSERT OR REPLACE INTO accounts (namespace, name, uid, owner, labels, created, last_human_mint)
 				VALUES (?, ?, ?, ?, ?, ?, ?)`,
-				a.Namespace, a.Name, a.UID, a.Owner, labels, nanos(a.Created), nanos(a.LastHumanMint))
+				a.Namespace, a.Name, a.UID, a.Owner, labels, store.Nanos(a.Created), store.Nanos(a.LastHumanMint))
 			return err
 		})
 	}
@@ -100,7 +100,7 @@ func scanAccount(r row) (store.Account, error) {
 	if err := r.Scan(&a.Namespace, &a.Name, &a.UID, &a.Owner, &labels, &created, &mint); err != nil {
 		return a, err
 	}
-	a.Created, a.LastHumanMint = moment(created), moment(mint)
+	a.Created, a.LastHumanMint = store.Moment(created), store.Moment(mint)
 	return a, json.Unmarshal(labels, &a.Labels)
 }
 

@@ -21,7 +21,7 @@ func (s *Store) Deny(ctx context.Context, denials ...store.Denial) error {
 			if _, err := tx.ExecContext(ctx, `
 				INSERT INTO denials (subject, until) VALUES (?, ?)
 				ON CONFLICT (subject) DO UPDATE SET until = max(until, excluded.until)`,
-				d.Subject, nanos(d.Until)); err != nil {
+				d.Subject, store.Nanos(d.Until)); err != nil {
 				return fmt.Errorf("%s: %w", d.Subject, err)
 			}
 		}
@@ -35,11 +35,11 @@ func (s *Store) Deny(ctx context.Context, denials ...store.Denial) error {
 
 // Denied implements store.Denials.
 func (s *Store) Denied(ctx context.Context, now time.Time) ([]store.Denial, error) {
-	live, err := query(ctx, s.read, scanDenial, `SELECT subject, until FROM denials WHERE until > ? ORDER BY subject`, nanos(now))
+	live, err := query(ctx, s.read, scanDenial, `SELECT subject, until FROM denials WHERE until > ? ORDER BY subject`, store.Nanos(now))
 	if err != nil {
 		return nil, fmt.Errorf("denials: %w", err)
 	}
-	s.sweep(ctx, `DELETE FROM denials WHERE until <= ?`, nanos(now))
+	s.sweep(ctx, `DELETE FROM denials WHERE until <= ?`, store.Nanos(now))
 	return live, nil
 }
 
@@ -47,7 +47,7 @@ func scanDenial(r row) (store.Denial, error) {
 	var d store.Denial
 	var until int64
 	err := r.Scan(&d.Subject, &until)
-	d.Until = moment(until)
+	d.Until = store.Moment(until)
 	return d, err
 }
 

@@ -26,7 +26,7 @@ func (s *Store) PutKey(ctx context.Context, k store.Key) error {
 		res, err := tx.ExecContext(ctx, `
 			INSERT INTO tokens (id, username, name, description, creation_date, expiration_date, account)
 			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-			id, k.Owner, name, description, date(k.Created), date(k.Expires), k.Account)
+			id, k.Owner, name, description, store.Date(k.Created), store.Date(k.Expires), k.Account)
 		return touched(res, err, store.ErrExists)
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Store) Key(ctx context.Context, owner, id string) (store.Key, error) {
 func (s *Store) ExpireKey(ctx context.Context, owner, id string, at time.Time) error {
 	err := s.update(ctx, forced, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx,
-			`UPDATE tokens SET expiration_date = min(expiration_date, ?) WHERE id = ? AND username = ?`, date(at), id, owner)
+			`UPDATE tokens SET expiration_date = min(expiration_date, ?) WHERE id = ? AND username = ?`, store.Date(at), id, owner)
 		return touched(res, err, store.ErrNotFound)
 	})
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Store) ExpireKey(ctx context.Context, owner, id string, at time.Time) e
 func (s *Store) ExpireKeys(ctx context.Context, owner string, at time.Time) error {
 	err := s.update(ctx, forced, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx,
-			`UPDATE tokens SET expiration_date = ?1 WHERE username = ?2 AND expiration_date > ?1`, date(at), owner)
+			`UPDATE tokens SET expiration_date = ?1 WHERE username = ?2 AND expiration_date > ?1`, store.Date(at), owner)
 		return err
 	})
 	if err != nil {
@@ -95,9 +95,6 @@ func touched(res sql.Result, err, none error) error {
 	}
 	return err
 }
-
-// date is the text of a time in the table "tokens". All have one length, so their order as text is that of the times.
-func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // scanKey reads a key. A date that cannot be read, which only another program can have written, becomes the zero time:
 // such a key counts as expired.

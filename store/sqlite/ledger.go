@@ -53,7 +53,7 @@ func (s *Store) Forget(ctx context.Context, before time.Time) error {
 	for removed := int64(forgetAtATime); removed == forgetAtATime; {
 		err := s.update(ctx, handed, func(tx *sql.Tx) error {
 			res, err := tx.ExecContext(ctx,
-				`DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ? LIMIT ?)`, nanos(before), forgetAtATime)
+				`DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at < ? LIMIT ?)`, store.Nanos(before), forgetAtATime)
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func putEntries(ctx context.Context, tx *sql.Tx, entries []store.Entry) error {
 		if e = e.Bounded(); e.ID == "" {
 			return fmt.Errorf("%w: an entry has no id", store.ErrInvalid)
 		}
-		if _, err := put.ExecContext(ctx, e.ID, nanos(e.Time), e.User, e.Tier, e.Gateway, e.Route, e.Backend,
+		if _, err := put.ExecContext(ctx, e.ID, store.Nanos(e.Time), e.User, e.Tier, e.Gateway, e.Route, e.Backend,
 			e.ModelAsked, e.ModelServed, e.Dialect, e.Verdict, e.Status,
 			e.Input, e.Output, e.Cached, e.CacheWrite, e.Reasoning, e.Total, e.Exact, e.Stream,
 			int64(e.Duration), int64(e.FirstToken)); err != nil {
@@ -100,6 +100,6 @@ func scanEntry(r row) (store.Entry, error) {
 	err := r.Scan(&e.ID, &at, &e.User, &e.Tier, &e.Gateway, &e.Route, &e.Backend,
 		&e.ModelAsked, &e.ModelServed, &e.Dialect, &e.Verdict, &e.Status,
 		&e.Input, &e.Output, &e.Cached, &e.CacheWrite, &e.Reasoning, &e.Total, &e.Exact, &e.Stream, &duration, &first)
-	e.Time, e.Duration, e.FirstToken = moment(at), time.Duration(duration), time.Duration(first)
+	e.Time, e.Duration, e.FirstToken = store.Moment(at), time.Duration(duration), time.Duration(first)
 	return e, err
 }

@@ -69,8 +69,8 @@ func filter(q store.Query) (where string, args []any) {
 			terms, args = append(terms, text), append(args, arg)
 		}
 	}
-	term(!q.Since.IsZero(), `at >= ?`, nanos(q.Since))
-	term(!q.Until.IsZero(), `at < ?`, nanos(q.Until))
+	term(!q.Since.IsZero(), `at >= ?`, store.Nanos(q.Since))
+	term(!q.Until.IsZero(), `at < ?`, store.Nanos(q.Until))
 	term(q.User != "", `username = ?`, q.User)
 	term(q.Model != "", modelColumn+` = ?`, q.Model)
 	term(q.Tier != "", `tier = ?`, q.Tier)
