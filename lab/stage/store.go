@@ -36,11 +36,14 @@ func (s *Stage) Postgres(t testing.TB, namespace string) string {
 	return "postgres://egret:egret@postgres." + namespace + ".svc.cluster.local:5432/egret?sslmode=disable"
 }
 
-// Settings makes the controllers' Secret egret-settings; "" leaves a key out.
-// Pods roll with it.
+// Settings makes Secret egret-settings of the controllers that are there; ""
+// leaves a key out. Pods roll with it.
 func (s *Stage) Settings(t testing.TB, counters, ledger string) {
 	t.Helper()
 	for _, ns := range []string{"egret-system", "ai-gateway-system"} {
+		if s.Kubectl(t, "get", "namespace", ns, "--ignore-not-found", "-o", "name") == "" {
+			continue
+		}
 		data := ""
 		if counters != "" {
 			data += "  counters: " + counters + "\n"
