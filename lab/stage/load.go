@@ -174,6 +174,9 @@ func (l *Load) do(ctx context.Context, c *Call) error {
 		c.Body = string(b[:min(len(b), 500)])
 		return nil
 	}
+	if l.steady.Method != http.MethodPost {
+		return nil
+	}
 	return usage(b, c)
 }
 
