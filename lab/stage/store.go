@@ -19,7 +19,7 @@ func (s *Stage) Valkey(t testing.TB, namespace string) string {
 
 func (s *Stage) counters(t testing.TB, namespace, name, image string) string {
 	t.Helper()
-	s.Apply(t, deployment(namespace, name, image, "6379", `["`+name+`-server", "--save", "", "--appendonly", "yes", "--dir", "/data"]`, "[]", "/data"))
+	s.Apply(t, deployment(namespace, name, image, "6379", `["`+name+`-server", "--protected-mode", "no", "--save", "", "--appendonly", "yes", "--dir", "/data"]`, "[]", "/data"))
 	s.Rolled(t, namespace, name)
 	return "redis://" + name + "." + namespace + ".svc.cluster.local:6379"
 }
