@@ -28,11 +28,21 @@ func fieldName(name string) string {
 	return textproto.CanonicalMIMEHeaderKey(name)
 }
 
+// steering begins the names of the fields by which an Envoy is told how long to
+// wait, how often to try and what to call a request. They are nobody's to send:
+// not a client's, and not a route's, whose Envoy may be this gateway's own. The
+// one that is sent on (X-Envoy-Expected-Rq-Timeout-Ms) is made here.
+const steering = "X-Envoy-"
+
+// forwardedProto tells how a client reached the first proxy. The Envoy plane
+// writes its own over what a client says, so that nobody can know that.
+const forwardedProto = "X-Forwarded-Proto"
+
 // dropTrusted takes the trusted names (plan.Trusted) out of what the client
-// sent.
+// sent, and those that steer.
 func (x *Exchange) dropTrusted() {
 	for name := range x.header {
-		if plan.Trusted(name) {
+		if plan.Trusted(name) || strings.HasPrefix(name, steering) || name == forwardedProto {
 			x.drop(name)
 		}
 	}
@@ -136,9 +146,13 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	}
 	h.Set("X-Request-Id", x.Record.ID)
 	h.Set("Traceparent", x.Record.Trace)
-	delete(h, "X-Envoy-Expected-Rq-Timeout-Ms")
+	for name := range h {
+		if strings.HasPrefix(name, steering) {
+			delete(h, name)
+		}
+	}
 	if timeout > 0 {
-		h.Set("X-Envoy-Expected-Rq-Timeout-Ms", strconv.FormatInt(timeout.Milliseconds(), 10))
+		h.Set(steering+"Expected-Rq-Timeout-Ms", strconv.FormatInt(timeout.Milliseconds(), 10))
 	}
 	return h, host
 }

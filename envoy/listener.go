@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"time"
 
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -92,7 +94,8 @@ func (t *translation) secureChain(port *plan.Port, l *plan.Listener) *listenerv3
 }
 
 // manager reads requests as the native plane does and changes nothing in them:
-// that is the engine's (docs/decisions/012-ext-proc.md). There is no
+// that is the engine's (docs/decisions/012-ext-proc.md), but for X-Envoy-*,
+// which must be gone before a route is chosen. There is no
 // internal_address_config on purpose: even an empty one makes every client one
 // whose X-Envoy-* fields Envoy obeys.
 func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManager {
@@ -103,15 +106,16 @@ func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManage
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ads(), RouteConfigName: routes,
 		}},
-		UseRemoteAddress:             on(),
-		SkipXffAppend:                true,
-		GenerateRequestId:            off(),
-		PreserveExternalRequestId:    true,
-		ServerHeaderTransformation:   hcmv3.HttpConnectionManager_PASS_THROUGH,
-		StripTrailingHostDot:         true, // "a.example.com." is "a.example.com"
-		NormalizePath:                off(),
-		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
-		UpgradeConfigs:               []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UseRemoteAddress:              on(),
+		SkipXffAppend:                 true,
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{withoutSteering()},
+		GenerateRequestId:             off(),
+		PreserveExternalRequestId:     true,
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		StripTrailingHostDot:          true, // "a.example.com." is "a.example.com"
+		NormalizePath:                 off(),
+		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
+		UpgradeConfigs:                []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			IdleTimeout: durationpb.New(idleConnection), MaxHeadersCount: count(maxFields),
 		},
@@ -126,4 +130,15 @@ func (t *translation) manager(prefix, routes string) *hcmv3.HttpConnectionManage
 		AccessLog:             accessLogs(t.opts.AccessLog),
 		LocalReplyConfig:      localReplies(),
 	}
+}
+
+// withoutSteering takes X-Envoy-* out of every request, known to Envoy or not.
+// The engine does so too, for both planes.
+func withoutSteering() *corev3.TypedExtensionConfig {
+	prefix := &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "x-envoy-"}}
+	return &corev3.TypedExtensionConfig{Name: "envoy.http.early_header_mutation.header_mutation", TypedConfig: pack(&earlyv3.HeaderMutation{
+		Mutations: []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
+			RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: prefix},
+		}}},
+	})}
 }
