@@ -2,8 +2,6 @@ package maas
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -21,26 +19,35 @@ type caller struct {
 	Groups   []string
 }
 
-// readCaller reads the identity headers; ref numbers what is wrong with them
-// (acceptance maas 27-29).
-func readCaller(h http.Header) (who *caller, ref string, err error) {
+// badHeader is what is wrong with an identity header; Ref numbers it.
+type badHeader struct {
+	Ref, Header, Value string
+	problem            string
+}
+
+func (e *badHeader) Error() string { return "header " + e.Header + " " + e.problem }
+
+// readCaller reads the identity headers (acceptance maas 27-29).
+func readCaller(h http.Header) (*caller, *badHeader) {
 	name := strings.TrimSpace(h.Get(HeaderUsername))
 	if name == "" {
-		return nil, "001", errors.New("header " + HeaderUsername + " is missing or blank")
+		return nil, &badHeader{Ref: "001", Header: HeaderUsername, problem: "is missing or blank"}
 	}
 	raw := h.Get(HeaderGroup)
 	if raw == "" {
-		return nil, "002", errors.New("header " + HeaderGroup + " is missing or empty")
+		return nil, &badHeader{Ref: "002", Header: HeaderGroup, problem: "is missing or empty"}
 	}
+	bad := &badHeader{Ref: "003", Header: HeaderGroup, Value: raw[:min(len(raw), 200)], problem: "is not a JSON array of strings"}
 	var groups []string
 	if err := json.Unmarshal([]byte(raw), &groups); err != nil {
-		return nil, "003", fmt.Errorf("header %s is %.200q, not a JSON array of strings", HeaderGroup, raw)
+		return nil, bad
 	}
 	if len(groups) == 0 {
-		return nil, "003", errors.New("header " + HeaderGroup + " names no group")
+		bad.problem = "names no group"
+		return nil, bad
 	}
 	for i, g := range groups {
 		groups[i] = strings.TrimSpace(g)
 	}
-	return &caller{Username: name, Groups: groups}, "", nil
+	return &caller{Username: name, Groups: groups}, nil
 }

@@ -91,10 +91,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		e.do(w, r, nil)
 		return
 	}
-	who, ref, err := readCaller(r.Header)
-	if err != nil {
-		s.log().Error("the gateway in front of the API did not say who is calling; check its AuthPolicy", "error", err, "path", r.URL.Path)
-		refuseHeader(w, ref)
+	who, bad := readCaller(r.Header)
+	if bad != nil {
+		s.log().Error("the gateway in front of the API did not say who is calling; check its AuthPolicy",
+			"error", bad, "header", bad.Header, "header_value", bad.Value, "path", r.URL.Path)
+		refuseHeader(w, bad.Ref)
 		return
 	}
 	e.do(w, r, who)

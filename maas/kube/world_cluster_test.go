@@ -52,32 +52,18 @@ var (
 // TestMain starts an API server without any custom resource: the API must
 // serve where neither routes nor models can be listed.
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "maas")
-	if err == nil {
-		server, err = apiserver.Start(dir)
-	}
-	if err == nil {
-		admin, err = client.New(server.Config(), client.Options{})
-	}
-	for _, file := range []string{"namespaces", "maas-api", "tiers"} {
-		if err == nil {
-			err = install("maas/base/" + file + ".yaml")
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) (err error) {
+		server = s
+		if admin, err = client.New(s.Config(), client.Options{}); err != nil {
+			return err
 		}
-	}
-	if err == nil {
-		err = admin.Create(context.Background(), newServiceAccount(gatewayHome, gatewayUser))
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	if server != nil {
-		server.Stop()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+		for _, file := range []string{"namespaces", "maas-api", "tiers"} {
+			if err := install("maas/base/" + file + ".yaml"); err != nil {
+				return err
+			}
+		}
+		return admin.Create(context.Background(), newServiceAccount(gatewayHome, gatewayUser))
+	}))
 }
 
 // install creates the objects of a manifest that an API server knows by itself.

@@ -48,7 +48,7 @@ func (c *maasCmd) serve(w *world) error {
 	if slices.ContainsFunc(c.Args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
 		fmt.Fprint(w.stdout, maasHelp)
 	}
-	config, err := maas.ParseConfig(c.Args, os.Getenv, w.stdout, logger(w.stdout, false))
+	config, err := maas.ParseConfig(c.Args, os.Getenv, w.stdout, maas.NewLog(w.stdout, false))
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -59,7 +59,7 @@ func (c *maasCmd) serve(w *world) error {
 	if err != nil {
 		return err
 	}
-	log := logger(w.stdout, config.Debug)
+	log := maas.NewLog(w.stdout, config.Debug)
 	return kube.Run(w.ctx, kube.Options{Config: config, REST: cluster, Log: log, Audit: log.With("log", "audit")})
 }
 
