@@ -28,6 +28,13 @@ type Config struct {
 	DataPath string
 	// DBURL leads to the database of StorageExternal.
 	DBURL ConnectionURL
+	// DBConns is the largest number of connections to it, and DBLifetime how
+	// long one is used; 0 leaves both to the address and the driver. They are
+	// DB_MAX_OPEN_CONNS and DB_CONN_MAX_LIFETIME_SECONDS, of which what is no
+	// positive number counts as not set, as in the reference.
+	// DB_MAX_IDLE_CONNS has no counterpart: idle connections end by their age.
+	DBConns    int
+	DBLifetime time.Duration
 
 	// ChainLimit is how long after the last mint with a person's own
 	// credential MaaS tokens may be exchanged for new ones; 24 h by default.
@@ -164,6 +171,8 @@ func fromEnv(getenv func(string) string) *options {
 		o.storage = string(StorageMemory)
 	}
 	o.DBURL = ConnectionURL(getenv("DB_CONNECTION_URL"))
+	o.DBConns = positive(getenv("DB_MAX_OPEN_CONNS"))
+	o.DBLifetime = time.Duration(positive(getenv("DB_CONN_MAX_LIFETIME_SECONDS"))) * time.Second
 	o.DataPath = text("DATA_PATH", o.DataPath)
 	if v := getenv("CHAIN_LIMIT"); v != "" {
 		limit, err := time.ParseDuration(v)
@@ -172,6 +181,15 @@ func fromEnv(getenv func(string) string) *options {
 	o.wrong = errors.Join(o.wrong, readText(getenv, "PROBE_VERIFY", &o.ProbeVerify),
 		readText(getenv, "GATEWAY_PROOF", &o.Proof), readText(getenv, "GATEWAY_ACCOUNTS", &o.GatewayAccounts))
 	return o
+}
+
+// positive reads a count, 0 when it is none that makes sense.
+func positive(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 1<<20 {
+		return 0
+	}
+	return n
 }
 
 // readText reads a variable unless it is not set.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,9 +19,6 @@ import (
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/source"
 	objects "github.com/egret-gateway/egret/source/kube"
-	"github.com/egret-gateway/egret/store"
-	"github.com/egret-gateway/egret/store/postgres"
-	"github.com/egret-gateway/egret/store/sqlite"
 )
 
 // Options of Run.
@@ -149,25 +145,4 @@ func listen(ctx context.Context, c maas.Config, log *slog.Logger) (net.Listener,
 	}
 	log.Info("TLS is on", "secure", true, "selfSigned", c.TLS.SelfSigned)
 	return tls.NewListener(l, secured), nil
-}
-
-// keys is where metadata of API keys is kept.
-type keys interface {
-	store.Keys
-	io.Closer
-}
-
-func openKeys(ctx context.Context, c maas.Config, log *slog.Logger) (keys, error) {
-	switch c.Storage {
-	case maas.StorageMemory:
-		log.Info("API keys are kept in memory and end with this process", "storage", c.Storage)
-		return sqlite.Open(ctx, "")
-	case maas.StorageDisk:
-		log.Info("API keys are kept in a file", "storage", c.Storage, "path", c.DataPath)
-		return sqlite.Open(ctx, c.DataPath)
-	case maas.StorageExternal:
-		log.Info("API keys are kept in a database", "storage", c.Storage)
-		return postgres.Open(ctx, string(c.DBURL))
-	}
-	return nil, fmt.Errorf("--storage=%s: choose in-memory, disk or external", c.Storage)
 }
