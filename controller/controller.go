@@ -81,15 +81,18 @@ type Controller struct {
 	gateways   map[string]*gateway // by namespace/name
 	settings   feed.Settings
 	denied     []feed.Denial
-	since      time.Time     // leading
-	withheld   []fleet.Fleet // of Gateways that could not be read since the start
-	stale      bool          // fleets of gateways that are gone may be left
+	since      time.Time           // leading
+	unread     []string            // kinds of policies that are there and may not be read
+	frozen     map[string]*problem // why Gateways are not brought up to date, by namespace/name
+	withheld   []fleet.Fleet       // of those of them that were not since the start
+	stale      bool                // what nobody wants of fleets may be there
 	delivered  map[string]string
 }
 
 type snapshot struct {
 	source.Snapshot
 	problems source.Problems
+	unread   []string
 }
 
 // New returns a controller that does nothing until Run.
@@ -161,7 +164,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	group.Go(func() error {
 		return c.source.Run(run, func(s source.Snapshot, p source.Problems) {
 			select {
-			case c.snapshots <- snapshot{s, p}:
+			case c.snapshots <- snapshot{s, p, c.source.Unread()}:
 			case <-run.Done():
 			}
 		})
@@ -228,6 +231,7 @@ func (c *Controller) loop(ctx context.Context) {
 			return
 		case s := <-c.snapshots:
 			c.refused(s.problems)
+			c.unread = s.unread
 			c.take(s.Snapshot)
 			c.synced.Store(true)
 		case <-c.lead.changed:

@@ -3,8 +3,6 @@ package controller
 import (
 	"context"
 	"encoding/json"
-	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,28 +38,11 @@ func (c *Controller) denials(s *source.Snapshot) (out []feed.Denial) {
 	return out
 }
 
-// confirm tells the MaaS API, by annotations on the deny-list, once every
-// connected pod has it, and pods that ran before this replica led have had
-// time to connect. It returns after how long to look again, 0 for none.
-func (c *Controller) confirm(now time.Time) time.Duration {
-	young := settling - now.Sub(c.since)
-	epoch := (&feed.Feed{Denied: c.denied}).Epoch()
-	for _, g := range c.gateways {
-		pods := int32(0)
-		for _, s := range c.xds.Streams(g.node) {
-			for _, sub := range s.Types {
-				if sub.Type != feed.TypeHead {
-					continue
-				}
-				if _, at, _ := strings.Cut(sub.Acked, "/"); at != epoch {
-					return 0
-				}
-				pods++
-			}
-		}
-		if young > 0 && (!g.tried() || pods < g.state.Available) {
-			return young
-		}
+// confirm tells the MaaS API, by annotations on the deny-list, once no pod is
+// left that could hold an earlier one.
+func (c *Controller) confirm() {
+	if !c.known((&feed.Feed{Denied: c.denied}).Epoch()) {
+		return
 	}
 	todo := delivery{}
 	for _, m := range c.deniers(&c.snapshot) {
@@ -70,7 +51,7 @@ func (c *Controller) confirm(now time.Time) time.Duration {
 		}
 	}
 	if len(todo) == 0 {
-		return 0
+		return
 	}
 	select {
 	case late := <-c.deliver: // not yet written: goes together
@@ -82,7 +63,36 @@ func (c *Controller) confirm(now time.Time) time.Duration {
 	default:
 	}
 	c.deliver <- todo
-	return 0
+}
+
+// known reports whether every pod has the denials of the epoch: those that are
+// connected, and as many are as serve. A pod that serves and is not connected,
+// be it on its way to a new leader, cut off, or of a Gateway that is not fed,
+// holds what it was told last. One that does not serve yet is told before it
+// does.
+func (c *Controller) known(epoch string) bool {
+	connected := map[string]int32{} // by Deployment
+	for _, g := range c.gateways {
+		for _, s := range c.xds.Streams(g.node) {
+			for _, sub := range s.Types {
+				if sub.Type != feed.TypeHead {
+					continue
+				}
+				if versionOf(sub.Acked).epoch != epoch {
+					return false
+				}
+				connected[g.fleet.Gateway.Namespace+"/"+g.fleet.Name()]++
+			}
+		}
+	}
+	label := source.Class{Controller: c.o.Name}.ManagedLabel()
+	for _, d := range c.snapshot.Deployments {
+		ours := d.Labels[source.LabelManaged] == label && d.Annotations[source.AnnotationGateway] != ""
+		if ours && connected[d.Namespace+"/"+d.Name] < d.Status.ReadyReplicas {
+			return false
+		}
+	}
+	return true
 }
 
 // deliverAll writes the annotations until ctx ends. One that cannot be written

@@ -1,17 +1,23 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/egret-gateway/egret/source"
+	"github.com/egret-gateway/egret/source/kube"
 )
 
 // events tells the owners of objects what was refused, as Events. The
@@ -63,21 +69,65 @@ func (e *events) Run(ctx context.Context) error {
 }
 
 // tell records an Event for every condition that has become bad, or bad for
-// another reason, since the last time (acceptance gateway 118).
-func (e *events) tell(cs []source.Condition) {
+// another reason, since the last time (acceptance gateway 118). Of a condition
+// that is held nothing new is said.
+func (e *events) tell(s *source.Snapshot, st *kube.Status) {
 	next := map[told]string{}
-	for _, c := range cs {
+	for _, c := range st.Conditions {
+		at := told{c.Key(), c.Parent, c.Type}
+		if st.Holds(c) {
+			if was, bad := e.told[at]; bad {
+				next[at] = was
+			}
+			continue
+		}
 		if !c.Bad() || c.Reason == "Pending" {
 			continue
 		}
-		at := told{c.Key(), c.Parent, c.Type}
 		next[at] = c.Reason + c.Message
 		if e.told[at] == next[at] {
 			continue
 		}
 		e.recorder.Event(&corev1.ObjectReference{
-			APIVersion: apiVersions[c.Kind], Kind: c.Kind, Namespace: c.Namespace, Name: c.Name,
+			APIVersion: apiVersions[c.Kind], Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, UID: uidOf(s, c.Key()),
 		}, corev1.EventTypeWarning, c.Reason, c.Type+": "+c.Message)
 	}
 	e.told = next
+}
+
+// uidOf returns the UID of an object that conditions are about: `kubectl
+// describe` finds an object's Events by it.
+func uidOf(s *source.Snapshot, key source.Key) types.UID {
+	switch key.Kind {
+	case "GatewayClass":
+		return uidIn(s.GatewayClasses, key)
+	case "Gateway":
+		return uidIn(s.Gateways, key)
+	case "ListenerSet":
+		return uidIn(s.ListenerSets, key)
+	case "HTTPRoute":
+		return uidIn(s.HTTPRoutes, key)
+	case "GRPCRoute":
+		return uidIn(s.GRPCRoutes, key)
+	case "XBackendDestination":
+		return uidIn(s.Backends, key)
+	case "AuthPolicy":
+		return uidIn(s.AuthPolicies, key)
+	case "RateLimitPolicy":
+		return uidIn(s.RateLimitPolicies, key)
+	case "TokenRateLimitPolicy":
+		return uidIn(s.TokenRateLimitPolicies, key)
+	}
+	return ""
+}
+
+// uidIn finds an object in a list that is sorted as those of a snapshot are.
+func uidIn[T metav1.Object](list []T, key source.Key) types.UID {
+	i, found := slices.BinarySearchFunc(list, key, func(o T, k source.Key) int {
+		return cmp.Or(strings.Compare(o.GetNamespace(), k.Namespace), strings.Compare(o.GetName(), k.Name))
+	})
+	if !found {
+		return ""
+	}
+	return list[i].GetUID()
 }

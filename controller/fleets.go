@@ -54,6 +54,7 @@ const pruning = ""
 // applied is what came of a wish.
 type applied struct {
 	key   string
+	fleet *fleet.Fleet // nil when pruning
 	state fleet.State
 	err   error
 }
@@ -157,7 +158,7 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 
 // try applies one wish. One that fails stays wanted unless there is a newer.
 func (s *fleets) try(ctx context.Context, key string, w wish) {
-	r := applied{key: key}
+	r := applied{key: key, fleet: w.fleet}
 	limited, cancel := context.WithTimeout(ctx, applyLimit)
 	defer cancel()
 	if key == pruning {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,9 +27,11 @@ type gateway struct {
 	transport []xds.Resource // Envoy's, for plan; nil on the native plane
 	keep      []string       // hashes of earlier plans that its Envoys still route by
 	set       *xds.Set       // put last
+	reviewing []string       // AuthPolicies of plan that have its pods review tokens or access
 
 	state   fleet.State // what came of applying the fleet
 	applied bool        // state is known and whole
+	bound   bool        // state is that of a fleet with Reviews
 	failed  error
 
 	waiting time.Time // since when planes are waited for; zero = they are not
@@ -79,9 +82,21 @@ func logs(f *fleet.Fleet) bool {
 	return a != nil && *a
 }
 
+// version is the ID of a Set: the plan and the denials that are in it, which is
+// what acknowledgements are read for, and a digest of all that is.
+type version struct{ plan, epoch, all string }
+
+func (v version) String() string { return v.plan + "/" + v.epoch + "/" + v.all }
+
+// versionOf reads the ID of a Set; what was never acknowledged has a zero one.
+func versionOf(id string) (v version) {
+	v.plan, id, _ = strings.Cut(id, "/")
+	v.epoch, v.all, _ = strings.Cut(id, "/")
+	return v
+}
+
 // publish makes the Set of what the Gateway's pods may have; nil when it is
-// the one that they may have already. The Set's ID is the hash of the plan and
-// the epoch of the denials, which is what acknowledgements are read for.
+// the one that they may have already.
 func (g *gateway) publish(settings feed.Settings, denied []feed.Denial) *xds.Set {
 	settings.AccessLog = logs(g.fleet)
 	f := feed.Feed{Gateway: keyOf(g.fleet.Gateway), Plan: g.plan, Settings: settings, Denied: denied, Keep: g.keep}
@@ -91,24 +106,12 @@ func (g *gateway) publish(settings feed.Settings, denied []feed.Denial) *xds.Set
 		resources = append(resources, g.transport...)
 	}
 	next := xds.NewSet(types, resources)
-	next.ID, next.Gate = g.hash+"/"+f.Epoch(), gate
-	if g.set != nil && same(g.set, next) {
+	next.ID, next.Gate = version{g.hash, f.Epoch(), next.Digest()}.String(), gate
+	if g.set != nil && g.set.ID == next.ID {
 		return nil
 	}
 	g.set = next
 	return next
-}
-
-func same(a, b *xds.Set) bool {
-	if a.ID != b.ID || len(a.Types) != len(b.Types) {
-		return false
-	}
-	for i := range a.Types {
-		if a.Types[i].Type != b.Types[i].Type || a.Types[i].Version != b.Types[i].Version {
-			return false
-		}
-	}
-	return true
 }
 
 // settingsOf reads the fleet's settings from a Secret of the controller's.
@@ -135,36 +138,4 @@ func serviceOf(s *source.Snapshot, f *fleet.Fleet) *corev1.Service {
 		}
 	}
 	return nil
-}
-
-// mostAddresses is how many a Gateway's status holds (Gateway API).
-const mostAddresses = 16
-
-// addresses are those that a Gateway can be reached at, as its Service has
-// them: of a load balancer, or inside the cluster (acceptance gateway 52).
-func addresses(svc *corev1.Service) (out []gwv1.GatewayStatusAddress) {
-	if svc == nil {
-		return nil
-	}
-	add := func(kind gwv1.AddressType, value string) {
-		out = append(out, gwv1.GatewayStatusAddress{Type: &kind, Value: value})
-	}
-	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		for _, in := range svc.Status.LoadBalancer.Ingress {
-			if in.IP != "" {
-				add(gwv1.IPAddressType, in.IP)
-			}
-			if in.Hostname != "" {
-				add(gwv1.HostnameAddressType, in.Hostname)
-			}
-		}
-		return out[:min(len(out), mostAddresses)]
-	}
-	for _, ip := range svc.Spec.ClusterIPs {
-		if ip != corev1.ClusterIPNone {
-			add(gwv1.IPAddressType, ip)
-		}
-	}
-	add(gwv1.HostnameAddressType, svc.Name+"."+svc.Namespace+".svc.cluster.local")
-	return out
 }

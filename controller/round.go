@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -24,17 +23,19 @@ func (c *Controller) take(s source.Snapshot) {
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
 	c.denied = c.denials(&s)
 
-	c.withheld = nil
+	c.withheld, c.frozen = nil, map[string]*problem{}
 	owners, seen := map[string]string{}, map[string]bool{}
 	for _, o := range s.Gateways {
 		class, ours := s.Class(string(o.Spec.GatewayClassName))
 		if !ours || class.Controller != c.o.Name || o.DeletionTimestamp != nil {
 			continue
 		}
-		seen[keyOf(o)] = true
-		if !readable(conditions, o) {
+		key := keyOf(o)
+		seen[key] = true
+		if why := c.unserved(o, class); why != nil {
+			c.frozen[key] = why
 			// What runs goes on as it was; what does not is not begun.
-			if g := c.gateways[keyOf(o)]; g != nil {
+			if g := c.gateways[key]; g != nil {
 				owners[g.node] = o.Namespace + "/" + g.fleet.Name()
 				c.publish(g)
 			} else {
@@ -42,8 +43,10 @@ func (c *Controller) take(s source.Snapshot) {
 			}
 			continue
 		}
-		g := c.gateway(o, class)
+		part := p.For(key)
+		g := c.gateway(o, class, part)
 		owners[g.node] = o.Namespace + "/" + g.fleet.Name()
+		c.feed(g, part)
 	}
 	c.owners.Store(&owners)
 	for key, g := range c.gateways {
@@ -52,29 +55,10 @@ func (c *Controller) take(s source.Snapshot) {
 			c.fleets.forget(key)
 			delete(c.gateways, key)
 			c.stale = true
-			continue
-		}
-		if readable(conditions, g.fleet.Gateway) {
-			c.feed(g, p.For(key))
 		}
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
-}
-
-// whole is the fleet that a Gateway may have, of which it is not known what it
-// is to be: every object there can be, for none to be removed.
-func whole(o *gwv1.Gateway, class source.Class) fleet.Fleet {
-	return fleet.Fleet{Gateway: o, Class: class, Reviews: true, Parameters: source.Parameters{Autoscaling: &source.Autoscaling{Min: 1, Max: 1}}}
-}
-
-// readable reports whether a Gateway's parameters, and those of its class, can
-// be read.
-func readable(cs []source.Condition, o *gwv1.Gateway) bool {
-	return !slices.ContainsFunc(cs, func(c source.Condition) bool {
-		return c.Kind == "Gateway" && c.Namespace == o.Namespace && c.Name == o.Name && c.Parent == (source.Ref{}) &&
-			c.Reason == string(gwv1.GatewayReasonInvalidParameters)
-	})
 }
 
 // apart are the Gateways whose pods count alone, with how many these are.
@@ -94,14 +78,17 @@ func (c *Controller) apart(s *source.Snapshot) map[string]int {
 
 // gateway brings what is known of a Gateway up to date. Its fleet is applied
 // when it is to be another, or when what there is of it has changed.
-func (c *Controller) gateway(o *gwv1.Gateway, class source.Class) *gateway {
+func (c *Controller) gateway(o *gwv1.Gateway, class source.Class, p *plan.Plan) *gateway {
 	g := c.gateways[keyOf(o)]
 	if g == nil {
 		g = &gateway{}
 		c.gateways[keyOf(o)] = g
 	}
-	f := c.fleetOf(o, class)
 	was := g.fleet
+	g.reviewing = reviewing(p)
+	f := c.fleetOf(o, class)
+	f.Reviews = len(g.reviewing) > 0 || was != nil && was.Reviews // until no pod needs it: see unbind
+	f.Guarded = len(p.Policies) > 0
 	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
 	if was != nil && was.Plane() != f.Plane() {
 		g.plan, g.transport = nil, nil // translated anew
@@ -119,11 +106,12 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class) *gateway {
 	return g
 }
 
-// fleetOf is the fleet that a Gateway is to have.
+// fleetOf is the fleet that a Gateway is to have, but for what its policies
+// make of it.
 func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 	f := &fleet.Fleet{
 		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
-		XDSAddress: c.o.XDSAddress, PullSecrets: c.o.PullSecrets, AssignsUser: c.o.AssignsUser, Reviews: true,
+		XDSAddress: c.o.XDSAddress, AssignsUser: c.o.AssignsUser,
 		// Pods take counters and ledger up at their start, so they roll with them.
 		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
 	}
@@ -162,7 +150,7 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 			there = append(there, object{m.Labels, m.Annotations, m.Data})
 		}
 	}
-	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, f.Env, there}
+	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, f.Env, f.Reviews, f.Guarded, there}
 }
 
 // feed gives a Gateway's pods what they may have now.
@@ -213,6 +201,7 @@ func (c *Controller) led() {
 func (c *Controller) applied(r applied) {
 	if g := c.gateways[r.key]; g != nil {
 		g.state, g.applied, g.failed = r.state, r.err == nil, r.err
+		g.bound = r.fleet.Reviews
 	}
 }
 
@@ -226,8 +215,8 @@ func (c *Controller) acknowledged(node string) {
 		var keep []string
 		for _, s := range c.xds.Streams(node) {
 			for _, sub := range s.Types {
-				if hash, _, _ := strings.Cut(sub.Acked, "/"); sub.Type == envoy.TypeRoute && hash != "" && hash != g.hash {
-					keep = append(keep, hash)
+				if v := versionOf(sub.Acked); sub.Type == envoy.TypeRoute && v.plan != "" && v.plan != g.hash {
+					keep = append(keep, v.plan)
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/egret-gateway/egret/compile"
 	"github.com/egret-gateway/egret/envoy"
 	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/fleet"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/kube"
 	"github.com/egret-gateway/egret/xds"
@@ -32,46 +34,61 @@ const (
 // maasService is the MaaS API's Service.
 const maasService = "maas-api"
 
-// report has status written and returns after how long to look again.
+// report has status written and returns after how long to look again. A
+// Gateway whose planes are waited for keeps the status that it has, and so do
+// its routes and policies; all others get theirs.
 func (c *Controller) report(now time.Time) time.Duration {
 	if !c.synced.Load() || !c.lead.leading.Load() {
 		return idle
 	}
-	again, wait := idle, time.Duration(0)
+	again, waiting := idle, map[string]bool{}
 	st := kube.Status{Conditions: slices.Clone(c.conditions), Addresses: map[source.Key][]gwv1.GatewayStatusAddress{}, Features: compile.Features()}
-	for _, g := range c.gateways {
+	for key, g := range c.gateways {
+		c.unbind(g)
 		p, pending := c.unprogrammed(g)
-		switch {
-		case !pending:
-			g.waiting = time.Time{}
-		case g.waiting.IsZero():
-			g.waiting = now
+		u, unbound := g.unreviewed()
+		if left := c.patience(g, pending || unbound, now); left > 0 {
+			waiting[key], again = true, min(again, left)
 		}
-		if pending {
-			wait = max(wait, swift-now.Sub(g.waiting))
-			if g.state.Available > 0 || !g.tried() { // pods that ran before this replica led are on their way here
-				wait = max(wait, settling-now.Sub(c.since))
-			}
+		if u != nil {
+			unenforced(st.Conditions, g.reviewing, u)
 		}
-		o := g.fleet.Gateway
-		st.Addresses[source.Key{Kind: "Gateway", Namespace: o.Namespace, Name: o.Name}] = addresses(serviceOf(&c.snapshot, g.fleet))
-		if p != nil {
-			degrade(st.Conditions, o, p)
-		}
+		c.tell(&st, g.fleet, cmp.Or(c.frozen[key], p))
 	}
 	for i := range c.withheld {
-		o := c.withheld[i].Gateway
-		st.Addresses[source.Key{Kind: "Gateway", Namespace: o.Namespace, Name: o.Name}] = addresses(serviceOf(&c.snapshot, &c.withheld[i]))
+		c.tell(&st, &c.withheld[i], c.frozen[keyOf(c.withheld[i].Gateway)])
 	}
-	if late := c.confirm(now); late > 0 {
-		again = min(again, late)
-	}
-	if wait > 0 {
-		return min(again, wait)
-	}
-	c.events.tell(st.Conditions)
+	st.Held = held(&c.snapshot, st.Conditions, waiting)
+	c.prune()
+	c.confirm()
+	c.events.tell(&c.snapshot, &st)
 	c.hand(st)
 	return again
+}
+
+// tell says of a Gateway where it is reached, and what is wrong with it.
+func (c *Controller) tell(st *kube.Status, f *fleet.Fleet, p *problem) {
+	key := source.Key{Kind: "Gateway", Namespace: f.Gateway.Namespace, Name: f.Gateway.Name}
+	st.Addresses[key] = fleet.Addresses(serviceOf(&c.snapshot, f))
+	if p != nil {
+		retract(about(st.Conditions, key), string(gwv1.GatewayConditionProgrammed), p)
+	}
+}
+
+// patience is for how long a Gateway's status may wait for its planes.
+func (c *Controller) patience(g *gateway, pending bool, now time.Time) time.Duration {
+	switch {
+	case !pending:
+		g.waiting = time.Time{}
+		return 0
+	case g.waiting.IsZero():
+		g.waiting = now
+	}
+	left := swift - now.Sub(g.waiting)
+	if g.state.Available > 0 || !g.tried() { // pods that ran before this replica led are on their way here
+		left = max(left, settling-now.Sub(c.since))
+	}
+	return left
 }
 
 // problem is why a Gateway is not Programmed.
@@ -84,7 +101,7 @@ func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
 		return &problem{string(gwv1.GatewayReasonInvalid), strings.Join(g.state.Conflicts, "; ")}, false
 	}
 	if g.failed != nil {
-		return &problem{string(gwv1.GatewayReasonNoResources), "What runs for the Gateway could not be created: " + brief(g.failed)}, false
+		return &problem{string(gwv1.GatewayReasonNoResources), "What runs for the Gateway could not be created: " + brief(g.failed.Error())}, false
 	}
 	got, nack := c.streams(g)
 	switch {
@@ -92,7 +109,7 @@ func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
 		return &problem{string(gwv1.GatewayReasonInvalid), "The data plane refused the configuration and serves the one before: " + nack}, false
 	case !got:
 		return &problem{string(gwv1.GatewayReasonPending), "Waiting for the data plane's pods to take the configuration."}, true
-	case len(addresses(serviceOf(&c.snapshot, g.fleet))) == 0:
+	case len(fleet.Addresses(serviceOf(&c.snapshot, g.fleet))) == 0:
 		return &problem{string(gwv1.GatewayReasonAddressNotAssigned), "Service " + g.fleet.Name() + " has no address yet."}, false
 	}
 	return nil, false
@@ -111,7 +128,7 @@ func (c *Controller) streams(g *gateway) (got bool, nack string) {
 	}
 	for _, s := range c.xds.Streams(g.node) {
 		for _, sub := range s.Types {
-			if sub.Nack != nil && g.set != nil && sub.Nack.Set == g.set.ID {
+			if sub.Nack != nil && versionOf(sub.Nack.Set).plan == g.hash {
 				nack = sub.Nack.Message
 			}
 			if _, ok := wanted[sub.Type]; ok && g.set != nil && sub.Acked == g.set.ID {
@@ -132,24 +149,23 @@ func (g *gateway) has(typ string) bool {
 	return g.set != nil && slices.ContainsFunc(g.transport, func(r xds.Resource) bool { return r.Type == typ })
 }
 
-// degrade turns the promise that a Gateway and its listeners are programmed
-// into what is true yet.
-func degrade(cs []source.Condition, o *gwv1.Gateway, p *problem) {
+// retract turns the promise of a condition's type, for an object and its parts,
+// into what is true.
+func retract(cs []source.Condition, typ string, p *problem) {
 	for i := range cs {
 		at := &cs[i]
-		if at.Kind == "Gateway" && at.Namespace == o.Namespace && at.Name == o.Name &&
-			at.Type == string(gwv1.GatewayConditionProgrammed) && at.Status == metav1.ConditionTrue {
-			at.Status, at.Reason, at.Message = metav1.ConditionFalse, p.reason, p.message
-			if at.Parent.SectionName != "" && at.Reason != string(gwv1.ListenerReasonPending) {
-				at.Reason = string(gwv1.ListenerReasonInvalid)
-			}
+		if at.Type != typ || at.Status != metav1.ConditionTrue {
+			continue
+		}
+		at.Status, at.Reason, at.Message = metav1.ConditionFalse, p.reason, p.message
+		if at.Parent.SectionName != "" && at.Reason != string(gwv1.ListenerReasonPending) {
+			at.Reason = string(gwv1.ListenerReasonInvalid)
 		}
 	}
 }
 
-func brief(err error) string {
+func brief(text string) string {
 	const most = 1 << 10
-	text := err.Error()
 	if len(text) > most {
 		text = text[:most] + "…"
 	}

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -18,34 +17,6 @@ import (
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/xds"
 )
-
-func TestAddresses(t *testing.T) {
-	f := func(name string, svc *corev1.Service, want ...string) {
-		t.Run(name, func(t *testing.T) {
-			var got []string
-			for _, a := range addresses(svc) {
-				got = append(got, string(*a.Type)+" "+a.Value)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-	meta := metav1.ObjectMeta{Namespace: "ns", Name: "svc"}
-	balancer := func(in ...corev1.LoadBalancerIngress) *corev1.Service {
-		return &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.0.0.1"}},
-			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: in}}}
-	}
-	f("gateway-52 no Service, no address", nil)
-	f("gateway-52 a load balancer that has none yet", balancer())
-	f("gateway-52 B-06 an IP address and a host name", balancer(corev1.LoadBalancerIngress{IP: "192.0.2.1"}, corev1.LoadBalancerIngress{Hostname: "lb.example.com"}),
-		"IPAddress 192.0.2.1", "Hostname lb.example.com")
-	f("gateway-52 as many as a status holds", balancer(slices.Repeat([]corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}, 20)...),
-		slices.Repeat([]string{"IPAddress 192.0.2.1"}, 16)...)
-	f("gateway-52 inside the cluster, of both families", &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.0.0.1", "fd00::1"}}},
-		"IPAddress 10.0.0.1", "IPAddress fd00::1", "Hostname svc.ns.svc.cluster.local")
-	f("gateway-52 headless", &corev1.Service{ObjectMeta: meta, Spec: corev1.ServiceSpec{ClusterIPs: []string{"None"}}}, "Hostname svc.ns.svc.cluster.local")
-}
 
 func TestUnprogrammed(t *testing.T) {
 	f := func(name, reason, message string, pending bool, g *gateway) {
@@ -63,7 +34,7 @@ func TestUnprogrammed(t *testing.T) {
 	f("gateway-51 no pod has the configuration", "Pending", "Waiting", true, &gateway{})
 }
 
-func TestDegrade(t *testing.T) {
+func TestRetract(t *testing.T) {
 	t.Run("gateway-51 only what was promised of this Gateway and its listeners is taken back", func(t *testing.T) {
 		at := func(name, section, typ string, status metav1.ConditionStatus) source.Condition {
 			c := source.Condition{Kind: "Gateway", Namespace: "ns", Name: name, Type: typ, Status: status, Reason: "Before"}
@@ -73,16 +44,17 @@ func TestDegrade(t *testing.T) {
 			return c
 		}
 		cs := []source.Condition{
-			at("gw", "", "Programmed", metav1.ConditionTrue), at("gw", "web", "Programmed", metav1.ConditionTrue),
-			at("gw", "bad", "Programmed", metav1.ConditionFalse), at("gw", "", "Accepted", metav1.ConditionTrue),
+			at("another", "", "Programmed", metav1.ConditionTrue),
+			at("gw", "", "Accepted", metav1.ConditionTrue), at("gw", "", "Programmed", metav1.ConditionTrue),
+			at("gw", "bad", "Programmed", metav1.ConditionFalse), at("gw", "web", "Programmed", metav1.ConditionTrue),
 			at("other", "", "Programmed", metav1.ConditionTrue),
 		}
-		degrade(cs, fleetCalled("gw", "1").Gateway, &problem{"AddressNotAssigned", "no address"})
+		retract(about(cs, source.Key{Kind: "Gateway", Namespace: "ns", Name: "gw"}), "Programmed", &problem{"AddressNotAssigned", "no address"})
 		var got []string
 		for _, c := range cs {
 			got = append(got, string(c.Status)+" "+c.Reason)
 		}
-		want := []string{"False AddressNotAssigned", "False Invalid", "False Before", "True Before", "True Before"}
+		want := []string{"True Before", "True Before", "False AddressNotAssigned", "False Before", "False Invalid", "True Before"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -90,12 +62,21 @@ func TestDegrade(t *testing.T) {
 }
 
 func TestPublish(t *testing.T) {
-	t.Run("gateway-33 B-29 a Set is made only when something in it is another", func(t *testing.T) {
+	t.Run("gateway-33 B-29 a Set is made, and has another name, when something in it is another and only then", func(t *testing.T) {
 		g := &gateway{fleet: fleetCalled("gw", "1"), plan: &plan.Plan{}, hash: "h"}
+		names := map[string]bool{}
 		f := func(want bool, s feed.Settings, denied ...feed.Denial) {
 			t.Helper()
-			if got := g.publish(s, denied) != nil; got != want {
+			set := g.publish(s, denied)
+			if got := set != nil; got != want {
 				t.Errorf("published: %v", got)
+			}
+			if set != nil && names[set.ID] {
+				t.Errorf("%s was the name of another Set", set.ID)
+			}
+			names[g.set.ID] = true
+			if v := versionOf(g.set.ID); v.plan != "h" || v.epoch != (&feed.Feed{Denied: denied}).Epoch() || v.String() != g.set.ID {
+				t.Errorf("%s is read as %+v", g.set.ID, v)
 			}
 		}
 		f(true, feed.Settings{})
@@ -104,6 +85,13 @@ func TestPublish(t *testing.T) {
 		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
 		f(false, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
 		g.keep = []string{"earlier"}
+		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+		g.fleet.Parameters.AccessLog = new(bool)
+		*g.fleet.Parameters.AccessLog = true
+		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+		g.transport = []xds.Resource{xds.NewResource(xds.TypeCluster, "c", []byte("1"))}
+		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
+		g.transport = []xds.Resource{xds.NewResource(xds.TypeCluster, "c", []byte("2"))}
 		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
 	})
 }

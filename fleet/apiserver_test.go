@@ -3,7 +3,6 @@
 package fleet
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -14,23 +13,8 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	code, err := withServer(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func withServer(run func() int) (int, error) {
-	dir, err := os.MkdirTemp("", "fleet")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(dir)
-	if server, err = apiserver.Start(dir); err != nil {
-		return 0, err
-	}
-	defer server.Stop()
-	return run(), nil
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) error {
+		server = s
+		return nil
+	}))
 }

@@ -152,7 +152,7 @@ func TestApply(t *testing.T) {
 		}
 		w.create(theirs)
 		s := w.apply(f)
-		if len(s.Conflicts) != 1 || !strings.HasPrefix(s.Conflicts[0], "Service foreign/envoy-foreign-g exists and lacks the label") || len(s.Addresses) != 0 {
+		if len(s.Conflicts) != 1 || !strings.HasPrefix(s.Conflicts[0], "Service foreign/envoy-foreign-g exists and lacks the label") {
 			t.Errorf("state is %+v", s)
 		}
 		if diff := cmp.Diff(theirs, get(w, f, &corev1.Service{})); diff != "" {
@@ -302,24 +302,6 @@ func TestSelector(t *testing.T) {
 		}
 		if d := get(w, f, &appsv1.Deployment{}); len(d.Finalizers) != 1 || d.Finalizers[0] != metav1.FinalizerOrphanDependents {
 			t.Errorf("finalizers are %v", d.Finalizers)
-		}
-	})
-}
-
-func TestAddressesLive(t *testing.T) {
-	t.Run("gateway-52 B-06 the balancer's addresses come and go", func(t *testing.T) {
-		f := plain("wg-ai-gateway", "balancer", "g")
-		w := newWorld(t, "balancer", f.Class.Controller, "")
-		if s := w.apply(f); len(s.Addresses) != 0 {
-			t.Errorf("addresses are %v before there are any", s.Addresses)
-		}
-		svc := get(w, f, &corev1.Service{})
-		svc.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
-		if err := w.client.Status().Update(t.Context(), svc); err != nil {
-			t.Fatal(err)
-		}
-		if s := w.apply(f); len(s.Addresses) != 1 || s.Addresses[0].Value != "192.0.2.1" {
-			t.Errorf("addresses are %v", s.Addresses)
 		}
 	})
 }

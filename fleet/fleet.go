@@ -38,6 +38,9 @@ type Fleet struct {
 	AssignsUser bool
 	// Reviews is set when a policy has the pods review tokens and access.
 	Reviews bool
+	// Guarded is set when a policy guards a route of the Gateway. It is marked
+	// on the ConfigMap, so that a controller which may not read policies knows.
+	Guarded bool
 	// Env is set in the containers extproc and proxy, such as OTEL_* variables;
 	// sorted by name it is part of the pods, so a change rolls them.
 	Env map[string]string
@@ -60,6 +63,9 @@ const (
 
 	// annotationBootstrap holds the hash of the Files that a pod began with.
 	annotationBootstrap = "egret.dev/bootstrap"
+	// annotationGuarded marks the ConfigMap of a fleet whose routes have
+	// policies: see Guarded.
+	annotationGuarded = "egret.dev/guarded"
 	// annotationApplied holds the hash of what was applied last.
 	annotationApplied = "egret.dev/applied"
 )

@@ -24,12 +24,20 @@ func (f *Fleet) configMap() *corev1.ConfigMap {
 		maps.Copy(data, f.Files)
 	}
 	data[fileCA] = string(f.CA)
-	return &corev1.ConfigMap{
+	m := &corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: f.meta(),
 		Data:       data,
 	}
+	if f.Guarded {
+		m.Annotations[annotationGuarded] = "true"
+	}
+	return m
 }
+
+// WasGuarded reports whether a fleet's ConfigMap, as it is in the cluster, is
+// marked as that of a Gateway whose routes had policies.
+func WasGuarded(m *corev1.ConfigMap) bool { return m.Annotations[annotationGuarded] == "true" }
 
 func (f *Fleet) serviceAccount() *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{

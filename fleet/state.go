@@ -17,9 +17,6 @@ type State struct {
 	// Replicas is how many pods are wanted; Updated how many are as they are
 	// wanted now, and Available how many serve.
 	Replicas, Updated, Available int32
-	// Addresses are those of the Service, IP addresses first; none until there
-	// are some. They go into the Gateway's status (acceptance gateway 52).
-	Addresses []gwv1.GatewayStatusAddress
 	// Conflicts are objects of the fleet's names that are somebody else's, each
 	// with what to do about it (acceptance gateway 44).
 	Conflicts []string
@@ -37,33 +34,33 @@ func (s State) Ready() bool { return s.Available > 0 }
 
 // read takes over what a live object says.
 func (s *State) read(live *unstructured.Unstructured) error {
-	switch live.GetKind() {
-	case "Deployment":
-		var d appsv1.Deployment
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
-			return fmt.Errorf("%s: %w", object(live), err)
-		}
-		s.Replicas, s.Available = 1, d.Status.AvailableReplicas
-		if d.Spec.Replicas != nil {
-			s.Replicas = *d.Spec.Replicas
-		}
-		if d.Status.ObservedGeneration >= d.Generation {
-			s.Updated = d.Status.UpdatedReplicas
-		}
-	case "Service":
-		var svc corev1.Service
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &svc); err != nil {
-			return fmt.Errorf("%s: %w", object(live), err)
-		}
-		s.Addresses = addresses(&svc)
+	if live.GetKind() != "Deployment" {
+		return nil
+	}
+	var d appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &d); err != nil {
+		return fmt.Errorf("%s: %w", object(live), err)
+	}
+	s.Replicas, s.Available = 1, d.Status.AvailableReplicas
+	if d.Spec.Replicas != nil {
+		s.Replicas = *d.Spec.Replicas
+	}
+	if d.Status.ObservedGeneration >= d.Generation {
+		s.Updated = d.Status.UpdatedReplicas
 	}
 	return nil
 }
 
-// addresses returns those by which a Service is reached: from outside where a
-// load balancer has them, else from inside the cluster.
-func addresses(svc *corev1.Service) []gwv1.GatewayStatusAddress {
-	var out []gwv1.GatewayStatusAddress
+// mostAddresses is how many a Gateway's status holds (Gateway API).
+const mostAddresses = 16
+
+// Addresses returns those by which a Service, nil for none, is reached: from
+// outside where a load balancer has them, else from inside the cluster; IP
+// addresses first. They go into the Gateway's status (acceptance gateway 52).
+func Addresses(svc *corev1.Service) (out []gwv1.GatewayStatusAddress) {
+	if svc == nil {
+		return nil
+	}
 	add := func(t gwv1.AddressType, value string) {
 		if value != "" && value != corev1.ClusterIPNone {
 			out = append(out, gwv1.GatewayStatusAddress{Type: &t, Value: value})
@@ -83,5 +80,5 @@ func addresses(svc *corev1.Service) []gwv1.GatewayStatusAddress {
 	slices.SortStableFunc(out, func(a, b gwv1.GatewayStatusAddress) int {
 		return cmp.Compare(*b.Type, *a.Type) // IPAddress before Hostname
 	})
-	return out[:min(len(out), 16)] // as many as a Gateway's status holds
+	return out[:min(len(out), mostAddresses)]
 }

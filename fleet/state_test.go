@@ -22,7 +22,7 @@ func TestAddresses(t *testing.T) {
 			}
 			svc.Status.LoadBalancer.Ingress = balancer
 			var got []string
-			for _, a := range addresses(svc) {
+			for _, a := range Addresses(svc) {
 				got = append(got, string(*a.Type)+" "+a.Value)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -32,6 +32,9 @@ func TestAddresses(t *testing.T) {
 	}
 	inside := []string{"10.96.0.7", "fd00::7"}
 	const dns = "Hostname egret-team-g.team.svc.cluster.local"
+	if got := Addresses(nil); len(got) != 0 {
+		t.Errorf("of no Service: %v", got)
+	}
 	f("gateway-52 B-06 none before the balancer has some", corev1.ServiceTypeLoadBalancer, inside, nil)
 	f("gateway-52 B-06 an address and a name, as on AWS", corev1.ServiceTypeLoadBalancer, inside,
 		[]corev1.LoadBalancerIngress{{Hostname: "lb.example.com"}, {IP: "192.0.2.1"}},

@@ -75,6 +75,9 @@ type kind struct {
 	collect func([]*item) func(*source.Snapshot)
 }
 
+// admits reports whether objects of the kind say who may pass, and how much.
+func (k *kind) admits() bool { return k.group == kuadrantv1.Group && k.guard != "" }
+
 const (
 	gateway = gwv1.GroupName
 	own     = v0alpha0.Group

@@ -104,6 +104,7 @@ type parent struct {
 type verdict struct {
 	ref        gwv1.ParentReference // as the spec has it
 	conditions []source.Condition
+	held       bool // the entry stays as it is
 }
 
 // mergeParents returns have with one entry of ours for each verdict. Entries
@@ -123,12 +124,15 @@ func mergeParents(have []entry[parent], want []verdict, namespace, controller st
 		ref := resolve(h.value.ParentRef, namespace)
 		if v, wanted := left[ref]; wanted {
 			delete(left, ref)
-			out = append(out, h.value.updated(v, controller, now))
+			if !v.held {
+				h = h.value.updated(v, controller, now)
+			}
+			out = append(out, h)
 		}
 	}
 	for _, v := range want {
 		ref := resolve(v.ref, namespace)
-		if _, missing := left[ref]; missing && len(out) < maxParents {
+		if _, missing := left[ref]; missing && !v.held && len(out) < maxParents {
 			delete(left, ref)
 			out = append(out, parent{}.updated(v, controller, now))
 		}

@@ -51,6 +51,7 @@ type Source struct {
 	pending atomic.Int32  // kinds that have not answered
 	ready   chan struct{} // closed when there are none
 	writer  *writer
+	unread  []string // see Unread
 }
 
 var _ source.Source = (*Source)(nil)
@@ -132,6 +133,7 @@ func (s *Source) Run(ctx context.Context, emit func(source.Snapshot, source.Prob
 		if ctx.Err() != nil {
 			return nil
 		}
+		s.unread = s.forbidden() // before the snapshot, which can only know more
 		emit(s.snapshot())
 		select {
 		case <-ctx.Done():
@@ -214,6 +216,20 @@ func (s *Source) Missing() []Missing {
 		}
 	}
 	slices.SortFunc(out, func(a, b Missing) int { return strings.Compare(a.Kind, b.Kind) })
+	return out
+}
+
+// Unread returns the kinds of policies that the API server has and that could
+// not be read when the last snapshot was taken, nor before: what they say about
+// who may pass, and how much, is not in it. It is for emit to call.
+func (s *Source) Unread() []string { return s.unread }
+
+func (s *Source) forbidden() (out []string) {
+	for _, w := range s.watched {
+		if w.kind.admits() && w.unread() {
+			out = append(out, w.kind.name)
+		}
+	}
 	return out
 }
 

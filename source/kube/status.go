@@ -23,6 +23,15 @@ type Status struct {
 	Addresses map[source.Key][]gwv1.GatewayStatusAddress
 	// Features are what our GatewayClasses support; nil leaves them as they are.
 	Features []gwv1.FeatureName
+	// Held are objects whose status stays as it is for now, whatever is asked.
+	// Of a route with parents, only the entries for these stay.
+	Held map[source.Key][]source.Ref
+}
+
+// Holds reports whether what a condition says is not written for now.
+func (s *Status) Holds(c source.Condition) bool {
+	parents, held := s.Held[c.Key()]
+	return held && (len(parents) == 0 || slices.Contains(parents, c.Parent))
 }
 
 // asked sorts a status by object.
@@ -40,6 +49,11 @@ func (s *Status) asked() map[source.Key]asked {
 		case "GatewayClass":
 			a.features = s.Features
 		}
+		out[key] = a
+	}
+	for key, parents := range s.Held {
+		a := out[key]
+		a.held, a.parents = len(parents) == 0, parents
 		out[key] = a
 	}
 	return out

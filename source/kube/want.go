@@ -22,6 +22,15 @@ type asked struct {
 	knowsAddresses bool
 	// features of a GatewayClass; nil leaves those that are there.
 	features []gwv1.FeatureName
+	// held leaves the object as it is, parents the entries of a route for these.
+	held    bool
+	parents []source.Ref
+}
+
+// equal reports whether two times the same is asked.
+func (a asked) equal(b asked) bool {
+	return a.held == b.held && a.knowsAddresses == b.knowsAddresses && slices.Equal(a.conditions, b.conditions) && slices.Equal(a.parents, b.parents) &&
+		slices.Equal(a.features, b.features) && reflect.DeepEqual(a.addresses, b.addresses)
 }
 
 // patch is what is to be merged into a status (RFC 7396): fields with their
@@ -32,8 +41,8 @@ type patch map[string]any
 // or nil when it does already, or when the item is newer than what is asked.
 // Nothing asked means that whatever is ours goes.
 func (k *kind) patch(i *item, a asked, controller string, now time.Time) patch {
-	if g := generation(a.conditions); g > 0 && i.generation > g {
-		return nil // what is asked is about an older spec
+	if g := generation(a.conditions); a.held || g > 0 && i.generation > g {
+		return nil // what is asked is about an older spec, or not yet so
 	}
 	if i.problem != nil {
 		a.conditions = explained(a.conditions, i.problem)
@@ -45,7 +54,7 @@ func (k *kind) patch(i *item, a asked, controller string, now time.Time) patch {
 	var want patch
 	switch k.shape {
 	case shapeRoute:
-		want = patch{"parents": mergeParents(list[parent](status["parents"]), verdicts(i.object, a.conditions), i.key.Namespace, controller, now)}
+		want = patch{"parents": mergeParents(list[parent](status["parents"]), verdicts(i.object, a), i.key.Namespace, controller, now)}
 	case shapeDestination:
 		want = patch{"controllers": mergeStakes(list[stake](status["controllers"]), a.conditions, controller, now)}
 	case shapeGateway, shapePolicy, shapeClass:
@@ -169,16 +178,16 @@ func split(cs []source.Condition) (self []source.Condition, parts map[string][]s
 
 // verdicts brings the conditions of a route to its parentRefs. Conditions for
 // a parent that the spec does not name any more are dropped.
-func verdicts(o metav1.Object, cs []source.Condition) []verdict {
+func verdicts(o metav1.Object, a asked) []verdict {
 	byRef := map[source.Ref][]source.Condition{}
-	for _, c := range cs {
+	for _, c := range a.conditions {
 		byRef[c.Parent] = append(byRef[c.Parent], c)
 	}
 	var out []verdict
 	for _, p := range parentRefs(o) {
 		ref := resolve(p, o.GetNamespace())
 		if found := byRef[ref]; len(found) > 0 {
-			out = append(out, verdict{p, found})
+			out = append(out, verdict{p, found, slices.Contains(a.parents, ref)})
 			delete(byRef, ref)
 		}
 	}

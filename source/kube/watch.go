@@ -19,7 +19,7 @@ import (
 // Why a kind is not read, or no longer.
 const (
 	NotInstalled = "NotInstalled" // the API server has no such kind
-	Forbidden    = "Forbidden"    // we may not list or watch it
+	Forbidden    = "Forbidden"    // it has one, and we may not list or watch it
 	Unreachable  = "Unreachable"  // anything else; the next snapshot waits if it is the first
 )
 
@@ -89,7 +89,11 @@ func (w *watched) run(ctx context.Context) {
 func (w *watched) follow(ctx context.Context) (err error) {
 	for _, version := range w.kind.versions {
 		wire := &wire{client: w.client, kind: &w.kind, version: version, manager: w.manager}
-		if err = wire.probe(ctx); apierrors.IsNotFound(err) {
+		err = wire.probe(ctx)
+		if apierrors.IsForbidden(err) {
+			err = wire.there(ctx, err)
+		}
+		if apierrors.IsNotFound(err) {
 			continue
 		}
 		if err != nil {
@@ -208,6 +212,13 @@ func (w *watched) state() (*Missing, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.missing, w.known
+}
+
+// unread reports whether the kind is there and was never read.
+func (w *watched) unread() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.read && w.missing != nil && w.missing.Why == Forbidden
 }
 
 // served returns the version that the server has.

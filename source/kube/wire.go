@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -106,6 +107,24 @@ func (w *wire) request(o metav1.ListOptions) *rest.Request {
 func (w *wire) probe(ctx context.Context) error {
 	_, err := w.ListWithContext(ctx, metav1.ListOptions{Limit: 1})
 	return err
+}
+
+// there returns refused, by which the server let nobody see whether it has the
+// kind, unless its discovery says that it has not. Everybody may ask for that.
+func (w *wire) there(ctx context.Context, refused error) error {
+	path := w.kind.path(w.version, "")
+	raw, err := w.client.Get().AbsPath(path[:len(path)-1]...).Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return err
+	}
+	var list metav1.APIResourceList
+	if err != nil || json.Unmarshal(raw, &list) != nil {
+		return refused
+	}
+	if !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == w.kind.plural }) {
+		return apierrors.NewNotFound(schema.GroupResource{Group: w.kind.group, Resource: w.kind.plural}, "")
+	}
+	return refused
 }
 
 // ListWithContext reads one page, item by item, so that no more than one

@@ -28,24 +28,10 @@ import (
 var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "kube")
-	if err == nil {
-		server, err = apiserver.Start(dir)
-	}
-	if err == nil {
-		err = server.Install(context.Background(), apiserver.Resources()...)
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	if server != nil {
-		server.Stop()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) error {
+		server = s
+		return s.Install(context.Background(), apiserver.Resources()...)
+	}))
 }
 
 const limit = 15 * time.Second // of whatever a test waits for
@@ -160,11 +146,7 @@ func (w *world) round(ns string) int {
 
 func do(t *testing.T, method, path, body string) []byte {
 	t.Helper()
-	out, err := server.Do(context.Background(), method, path, []byte(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return server.Must(t, method, path, body)
 }
 
 // paths of the kinds that the tests create.
@@ -230,39 +212,19 @@ func namespace(t *testing.T) string {
 }
 
 // until reads an object again and again until ok, and returns it.
-func until[T any](t *testing.T, kind, ns, name, what string, ok func(*T) bool) *T {
+func until[T any](t *testing.T, kind, ns, name, what string, ok func(*T) bool) (o *T) {
 	t.Helper()
-	tick, timeout := time.NewTicker(20*time.Millisecond), time.After(limit)
-	defer tick.Stop()
-	for {
-		raw := do(t, "GET", collection(kind, ns)+"/"+name, "")
-		o := new(T)
-		if err := json.Unmarshal(raw, o); err != nil {
-			t.Fatal(err)
-		}
-		if ok(o) {
-			return o
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("%s %s/%s: not %s: %s", kind, ns, name, what, raw)
-		}
-	}
+	await(t, fmt.Sprintf("%s %s/%s that is %s", kind, ns, name, what), func() bool {
+		o = apiserver.Read[T](t, server, collection(kind, ns)+"/"+name)
+		return ok(o)
+	})
+	return o
 }
 
 // await waits for something that is not in a snapshot.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick, timeout := time.NewTicker(10*time.Millisecond), time.After(limit)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatal("no " + what)
-		}
-	}
+	apiserver.Await(t, limit, what, ok)
 }
 
 func find(cs []metav1.Condition, typ string) metav1.Condition {

@@ -40,6 +40,7 @@ type writer struct {
 	asked    map[source.Key]asked
 	turn     int64 // of asked
 	attempts map[source.Key]attempt
+	settled  map[source.Key]settled
 	next     time.Time // when something is to be tried again, zero for never
 }
 
@@ -51,7 +52,16 @@ func newWriter(client *rest.RESTClient, o Options) *writer {
 		now:        o.Now,
 		drifted:    make(chan struct{}, 1),
 		attempts:   map[source.Key]attempt{},
+		settled:    map[source.Key]settled{},
 	}
+}
+
+// settled is an object, as it was known, that said what was asked of it. While
+// neither changes it is not compared again: most of thousands do not, from
+// round to round.
+type settled struct {
+	item  *item
+	asked asked
 }
 
 func (w *writer) poke() { poke(w.drifted) }
@@ -91,7 +101,7 @@ func (w *writer) rest() {
 	w.overtake()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked, w.attempts, w.next = nil, map[source.Key]attempt{}, time.Time{}
+	w.asked, w.attempts, w.settled, w.next = nil, map[source.Key]attempt{}, map[source.Key]settled{}, time.Time{}
 }
 
 // gathering is how long the changes that one round causes are waited for.
@@ -191,10 +201,14 @@ func (w *writer) jobs() []*job {
 		}
 	}
 	var out []*job
+	before := w.settled
+	w.settled = make(map[source.Key]settled, len(before))
 	for _, k := range w.watched {
 		for _, i := range k.store.list() {
 			a := w.asked[i.key]
-			if k.kind.patch(i, a, w.controller, now) == nil {
+			was := before[i.key]
+			if was.item == i && was.asked.equal(a) || k.kind.patch(i, a, w.controller, now) == nil {
+				w.settled[i.key] = settled{i, a}
 				continue
 			}
 			j := &job{watched: k, item: i, asked: a, digest: a.digest()}
@@ -218,7 +232,7 @@ func (w *writer) wake(at time.Time) {
 // digest tells apart what is asked of an object at different times.
 func (a asked) digest() string {
 	sum := sha256.New()
-	json.NewEncoder(sum).Encode([]any{a.conditions, a.addresses, a.features})
+	json.NewEncoder(sum).Encode([]any{a.conditions, a.addresses, a.features, a.held, a.parents})
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 

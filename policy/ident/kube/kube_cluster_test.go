@@ -3,7 +3,6 @@
 package kube
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -24,24 +23,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "ident")
-	if err == nil {
-		server, err = apiserver.Start(dir)
-	}
-	if err == nil {
-		admin, err = client.New(server.Config(), client.Options{})
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	if server != nil {
-		server.Stop()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) (err error) {
+		server = s
+		admin, err = client.New(s.Config(), client.Options{})
+		return err
+	}))
 }
 
 func open(t *testing.T, user string) *Client {
