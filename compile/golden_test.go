@@ -40,6 +40,9 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			snapshot := decode(t, section(archive, "in.yaml"))
 			p, cs := Compile(snapshot, Options{Alone: true})
+			if err := p.Check(); err != nil {
+				t.Errorf("no plane of this release would serve it: %v", err)
+			}
 			got := map[string][]byte{
 				"plan.yaml":      printPlan(t, p, setting(settings, "plan")),
 				"conditions.txt": printConditions(cs, setting(settings, "conditions")),

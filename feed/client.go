@@ -2,6 +2,8 @@ package feed
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,12 @@ type Client struct {
 	// before apply and also when the rest of the feed is not whole or is
 	// refused: a revocation waits for nothing. nil = apply is enough.
 	Denied func([]Denial)
+	// Kept is a feed that is applied already, such as one that Read returned;
+	// nil = none.
+	Kept *Feed
+	// Name is who refuses a feed, in what the controller is told: the pod and
+	// its release. "" says nothing.
+	Name string
 
 	pending atomic.Pointer[string]
 }
@@ -28,12 +36,16 @@ type Client struct {
 func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) error) error {
 	c.Stream.Types = Types
 	have, last, told := newParts(), (*joined)(nil), ""
+	if f := c.Kept; f != nil {
+		last, told = &joined{head: f.head(f.Plan, sorted(f.Denied)), feed: f}, f.Epoch()
+	}
 	return c.Stream.Run(ctx, func(ctx context.Context, change xds.Change) error {
 		if err := have.change(change); err != nil {
-			return err
+			return c.refused(err)
 		}
 		head, ok := have.heads[nameHead]
 		if !ok || last != nil && last.head.equal(head) {
+			c.pending.Store(nil)
 			return nil // the head of what changed is still to come
 		}
 		if denied := values(have.denials); c.Denied != nil && head.Epoch != told && epoch(denied) == head.Epoch {
@@ -44,15 +56,28 @@ func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) err
 		if err != nil {
 			text := err.Error()
 			c.pending.Store(&text)
+			if errors.As(err, &unknown{}) {
+				return c.refused(err)
+			}
 			return nil // removals are still to come, after the head
 		}
 		c.pending.Store(nil)
 		if err := apply(ctx, f); err != nil {
-			return err
+			return c.refused(err)
 		}
 		last = &joined{head: head, feed: f}
 		return nil
 	})
+}
+
+// refused says who refuses. What is waited for is then no more to come.
+func (c *Client) refused(err error) error {
+	if c.Name != "" {
+		err = fmt.Errorf("%s: %w", c.Name, err)
+	}
+	text := err.Error()
+	c.pending.Store(&text)
+	return err
 }
 
 // change takes all of a response in, or nothing.

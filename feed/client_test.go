@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +35,10 @@ type pod struct {
 	conns   []net.Conn
 }
 
-func start(t *testing.T) *pod {
+func start(t *testing.T) *pod { return startWith(t, nil) }
+
+// startWith starts a data plane that has a feed already.
+func startWith(t *testing.T, kept *feed.Feed) *pod {
 	p := &pod{t: t, server: xds.NewServer(xds.Options{
 		Authenticate: func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil },
 	})}
@@ -51,6 +56,7 @@ func start(t *testing.T) *pod {
 			return c, err
 		},
 	}}
+	p.client.Name, p.client.Kept = "pod egress-1 (egret 0.1)", kept
 	p.client.Denied = func(d []feed.Denial) { p.denied = d }
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -182,7 +188,7 @@ func TestClient(t *testing.T) {
 				nack = sub.Type + ": " + sub.Nack.Message
 			}
 		}
-		if nack != feed.TypeHead+": this does not compile" {
+		if nack != feed.TypeHead+": pod egress-1 (egret 0.1): this does not compile" {
 			t.Errorf("refused: %q", nack)
 		}
 		p.refuse = nil
@@ -221,6 +227,101 @@ func TestClient(t *testing.T) {
 		}
 		if !strings.Contains(nack, `Rule "odd"`) || len(p.applied) != 0 {
 			t.Errorf("refused: %q; applied %d", nack, len(p.applied))
+		}
+	})
+	run("a plan of a later format is refused in words, and the one before serves on", func(t *testing.T, p *pod) {
+		f := large(5, 5)
+		p.put(f)
+		f = large(6, 5)
+		rs := f.Resources()
+		for i, r := range rs {
+			switch r.Type {
+			case feed.TypeRule: // as a later release may write it
+				rs[i] = xds.NewResource(r.Type, r.Name, []byte(strings.Replace(string(r.Value), `{`, `{"guard":"strict",`, 1)))
+			case feed.TypeHead:
+				rs[i] = xds.NewResource(r.Type, r.Name, []byte(strings.Replace(string(r.Value), `"format":1`, `"format":2,"more":true`, 1)))
+			}
+		}
+		p.applied = nil
+		p.server.Put(p.client.Stream.Node, xds.NewSet(feed.Types, rs))
+		synctest.Wait()
+		nacks := p.nacks()
+		if len(p.applied) != 0 || !strings.Contains(nacks[feed.TypeHead], "pod egress-1 (egret 0.1): the plan needs format 2 and this release understands 1") ||
+			!strings.Contains(nacks[feed.TypeRule], "different releases") {
+			t.Errorf("applied %d, refused %q", len(p.applied), nacks)
+		}
+		if got := p.put(large(7, 5)); len(got) != 1 || len(p.nacks()) != 0 || p.client.Pending() != "" {
+			t.Errorf("back to what it knows: applied %d, refused %q, pending %q", len(got), p.nacks(), p.client.Pending())
+		}
+	})
+	run("a value that this release does not know is refused, though all parts are there", func(t *testing.T, p *pod) {
+		p.put(large(5, 5))
+		f := large(6, 5)
+		f.Plan.Backends[0].Protocol = "http9"
+		if got := p.put(f); len(got) != 0 || !strings.Contains(p.nacks()[feed.TypeHead], `no protocol "http9"`) {
+			t.Errorf("applied %d, refused %q", len(got), p.nacks())
+		}
+	})
+}
+
+// nacks are what the plane refuses now, by type.
+func (p *pod) nacks() map[string]string {
+	out := map[string]string{}
+	for _, sub := range p.server.Streams(p.client.Stream.Node)[0].Types {
+		if sub.Nack != nil {
+			out[sub.Type] = sub.Nack.Message
+		}
+	}
+	return out
+}
+
+// TestKept: a plane that has kept its feed goes on from there.
+func TestKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "feed")
+	if f, err := feed.Read(path); f != nil || err != nil {
+		t.Errorf("no file: %v, error %v", f, err)
+	}
+	want := large(20, 3)
+	if err := want.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, error %v", info.Mode(), err)
+	}
+	kept, err := feed.Read(path)
+	if err != nil || kept.Plan.Hash() != want.Plan.Hash() || kept.Settings.Ledger != want.Settings.Ledger || string(kept.Plan.Secrets[0].Data[0].Value) != canary {
+		t.Fatalf("%+v, error %v", kept, err)
+	}
+	if again, err := feed.Read(path); again != nil || err != nil {
+		t.Errorf("the file is read twice: %v, error %v", again, err)
+	}
+	t.Run("what it has is not applied again, what is new is", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			p := startWith(t, kept)
+			if got := p.put(want); len(got) != 0 {
+				t.Errorf("applied %d feeds", len(got))
+			}
+			want.Denied = nil
+			if got := p.put(want); len(got) != 1 || got[0].Plan != kept.Plan || len(got[0].Denied) != 0 {
+				t.Errorf("applied %d feeds", len(got))
+			}
+		})
+	})
+	t.Run("half a file is nothing, and shows no secret", func(t *testing.T) {
+		if err := want.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, half := range [][]byte{text[:len(text)/2], []byte("[]"), []byte(strings.Replace(string(text), `"Name":"head"`, `"Name":"tail"`, 1))} {
+			if err := os.WriteFile(path, half, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if f, err := feed.Read(path); f != nil || err == nil || strings.Contains(err.Error(), canary) {
+				t.Errorf("%v, error %v", f, err)
+			}
 		}
 	})
 }

@@ -75,6 +75,7 @@ func (d Denial) MarshalJSON() ([]byte, error) {
 // Head says what the parts must add up to. A Feed is served when all of its
 // hashes are met.
 type Head struct {
+	Format   int      `json:"format"`   // plan.Format that a reader must at least understand
 	Gateway  string   `json:"gateway"`  // namespace/name
 	Plan     string   `json:"plan"`     // hash of the plan
 	Epoch    string   `json:"epoch"`    // hash of the denials
@@ -87,5 +88,5 @@ type Head struct {
 func (f *Feed) Epoch() string { return epoch(f.Denied) }
 
 func (h Head) equal(o Head) bool {
-	return h.Gateway == o.Gateway && h.Plan == o.Plan && h.Epoch == o.Epoch && h.Settings == o.Settings && slices.Equal(h.Keep, o.Keep)
+	return h.Format == o.Format && h.Gateway == o.Gateway && h.Plan == o.Plan && h.Epoch == o.Epoch && h.Settings == o.Settings && slices.Equal(h.Keep, o.Keep)
 }

@@ -112,11 +112,11 @@ func TestOnlyWhole(t *testing.T) {
 			return rs
 		}
 	}
-	f("unknown field", "one version", edit(feed.TypeRule, `{"name"`, `{"new":1,"name"`))
-	f("double field", "one version", edit(feed.TypeSecret, `{"name"`, `{"kind":"tls","name"`))
-	f("other case", "one version", edit(feed.TypeRule, `"route"`, `"Route"`))
-	f("other zone", "one version", edit(feed.TypeDenial, "01:46:40Z", "02:46:40+01:00"))
-	f("trailing data", "one version", edit(feed.TypeSettings, `}`, `}{}`))
+	f("unknown field", "different releases", edit(feed.TypeRule, `{"name"`, `{"new":1,"name"`))
+	f("double field", "different releases", edit(feed.TypeSecret, `{"name"`, `{"kind":"tls","name"`))
+	f("other case", "different releases", edit(feed.TypeRule, `"route"`, `"Route"`))
+	f("other zone", "different releases", edit(feed.TypeDenial, "01:46:40Z", "02:46:40+01:00"))
+	f("trailing data", "different releases", edit(feed.TypeSettings, `}`, `}{}`))
 	f("other content", "the head says", edit(feed.TypeBackend, "example.com", "example.org"))
 	f("other name", "calls itself", edit(feed.TypeRule, "route-000/0", "route-000/1"))
 	f("other denial", "denials", edit(feed.TypeDenial, "2001", "2002"))

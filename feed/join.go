@@ -65,10 +65,13 @@ func (p *parts) put(r xds.Resource) error {
 	case TypePort:
 		return keep(p.ports, r, func(x *port) string { return portName(&x.Port) })
 	case TypeHead:
-		return keep(p.heads, r, func(*Head) string { return nameHead })
+		return p.putHead(r)
 	}
-	return fmt.Errorf("resource %q has type %q, which is none of a feed; is the controller newer than this data plane?", r.Name, r.Type)
+	return fmt.Errorf("resource %q has type %q, which is none of a feed; %s", r.Name, r.Type, apart)
 }
+
+// apart is what to do about a feed that cannot be understood.
+const apart = "controller and pod are of different releases: roll the Gateway's pods to the controller's"
 
 // keep decodes r into m. Only the bytes that encode would write are accepted:
 // no unknown or double field, nothing after the value. Errors never show the
@@ -76,13 +79,25 @@ func (p *parts) put(r xds.Resource) error {
 func keep[T any](m map[string]T, r xds.Resource, name func(*T) string) error {
 	var v T
 	if err := json.Unmarshal(r.Value, &v); err != nil || !bytes.Equal(encode(v), r.Value) {
-		return fmt.Errorf("%s %q is not as this version of the program writes it; controller and data plane must be of one version", kind(r.Type), r.Name)
+		return fmt.Errorf("%s %q holds something that this release does not know (it reads plans of format %d); %s", kind(r.Type), r.Name, plan.Format, apart)
 	}
 	if is := name(&v); is != r.Name {
 		return fmt.Errorf("%s %q calls itself %q", kind(r.Type), r.Name, is)
 	}
 	m[r.Name] = v
 	return nil
+}
+
+// putHead looks at the format first: a head that needs a later one may hold
+// more than can be read here, and says what is the matter with the rest.
+func (p *parts) putHead(r xds.Resource) error {
+	var h struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(r.Value, &h); err == nil && h.Format > plan.Format {
+		return fmt.Errorf("the plan needs format %d and this release understands %d; %s", h.Format, plan.Format, apart)
+	}
+	return keep(p.heads, r, func(*Head) string { return nameHead })
 }
 
 func kind(typeURL string) string { return typeURL[strings.LastIndexByte(typeURL, '.')+1:] }
@@ -149,6 +164,9 @@ func (p *parts) join(last *joined) (*Feed, error) {
 		if got := f.Plan.Hash(); got != head.Plan {
 			return nil, fmt.Errorf("the parts make plan %s, the head says %s", got, head.Plan)
 		}
+		if err := f.Plan.Check(); err != nil {
+			return nil, unknown{err}
+		}
 	}
 	for i := range f.Plan.Ports {
 		if g := f.Plan.Ports[i].Gateway; g != head.Gateway {
@@ -157,6 +175,11 @@ func (p *parts) join(last *joined) (*Feed, error) {
 	}
 	return f, nil
 }
+
+// unknown is a feed that is whole and cannot be served.
+type unknown struct{ error }
+
+func (u unknown) Error() string { return u.error.Error() + "; " + apart }
 
 // joined is a feed with the head that it met.
 type joined struct {

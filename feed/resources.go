@@ -86,8 +86,12 @@ func (f *Feed) Resources() []xds.Resource {
 		}
 		add(TypePort, name, head)
 	}
-	add(TypeHead, nameHead, Head{Gateway: f.Gateway, Plan: p.Hash(), Epoch: epoch(denied), Settings: plan.Digest(f.Settings), Keep: f.Keep})
+	add(TypeHead, nameHead, f.head(p, denied))
 	return out
+}
+
+func (f *Feed) head(p *plan.Plan, denied []Denial) Head {
+	return Head{Format: p.Needs(), Gateway: f.Gateway, Plan: p.Hash(), Epoch: epoch(denied), Settings: plan.Digest(f.Settings), Keep: f.Keep}
 }
 
 func portName(p *plan.Port) string { return p.Gateway + ":" + strconv.Itoa(int(p.Number)) }
