@@ -62,7 +62,7 @@ var panicked = regexp.MustCompile(`(?m)^(panic: |fatal error: )`)
 
 // result matches the line that go test -v prints for a test of that number.
 func result(verdict, id string) *regexp.Regexp {
-	return regexp.MustCompile(`(?m)^\s*--- ` + verdict + `: \S*` + id + `\b`)
+	return regexp.MustCompile(`(?m)^\s*--- ` + verdict + `: \S*` + id + `(\D|$)`)
 }
 
 func (r *runner) test(ctx context.Context, p *plant, pattern string, more ...string) (string, error) {
