@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 type Client struct {
 	// Stream says where from and as whom; its Types are set by Run.
 	Stream xds.Client
-	// Denied is called with the denials as soon as they are those of a head,
-	// before apply and also when the rest of the feed is not whole or is
-	// refused: a revocation waits for nothing. nil = apply is enough.
+	// Denied is called with the denials before apply, and also when the rest of
+	// the feed is not whole or is refused: a revocation waits for nothing. What
+	// arrives is added at once; what is lifted goes when the denials are those
+	// of a head. nil = apply is enough.
 	Denied func([]Denial)
 	// Kept is a feed that is applied already, such as one that Read returned;
 	// nil = none.
@@ -35,22 +37,25 @@ type Client struct {
 // offered again with the next change.
 func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) error) error {
 	c.Stream.Types = Types
-	have, last, told := newParts(), (*joined)(nil), ""
+	have, last, told := newParts(), (*joined)(nil), denials{tell: c.Denied}
 	if f := c.Kept; f != nil {
-		last, told = &joined{head: f.head(f.Plan, sorted(f.Denied)), feed: f}, f.Epoch()
+		last = &joined{head: f.head(f.Plan, sorted(f.Denied)), feed: f}
+		told.are(f.Epoch(), f.Denied)
 	}
 	return c.Stream.Run(ctx, func(ctx context.Context, change xds.Change) error {
 		if err := have.change(change); err != nil {
 			return c.refused(err)
+		}
+		if change.Type == TypeDenial && len(change.Changed) > 0 {
+			told.more(values(have.denials))
 		}
 		head, ok := have.heads[nameHead]
 		if !ok || last != nil && last.head.equal(head) {
 			c.pending.Store(nil)
 			return nil // the head of what changed is still to come
 		}
-		if denied := values(have.denials); c.Denied != nil && head.Epoch != told && epoch(denied) == head.Epoch {
-			told = head.Epoch
-			c.Denied(denied)
+		if denied := values(have.denials); head.Epoch != told.epoch && epoch(denied) == head.Epoch {
+			told.are(head.Epoch, denied)
 		}
 		f, err := have.join(last)
 		if err != nil {
@@ -69,6 +74,22 @@ func (c *Client) Run(ctx context.Context, apply func(context.Context, *Feed) err
 		return nil
 	})
 }
+
+// denials are those that were told last.
+type denials struct {
+	tell  func([]Denial)
+	list  []Denial
+	epoch string // of the head that they are those of; "" = of none
+}
+
+func (d *denials) are(epoch string, list []Denial) {
+	d.epoch, d.list = epoch, list
+	if d.tell != nil {
+		d.tell(list)
+	}
+}
+
+func (d *denials) more(list []Denial) { d.are("", sorted(slices.Concat(d.list, list))) }
 
 // refused says who refuses. What is waited for is then no more to come.
 func (c *Client) refused(err error) error {

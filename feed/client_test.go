@@ -233,6 +233,7 @@ func TestClient(t *testing.T) {
 		f := large(5, 5)
 		p.put(f)
 		f = large(6, 5)
+		f.Denied = append(f.Denied, feed.Denial{Subject: "jti:9", Until: time.Now().Add(time.Hour)})
 		rs := f.Resources()
 		for i, r := range rs {
 			switch r.Type {
@@ -249,6 +250,9 @@ func TestClient(t *testing.T) {
 		if len(p.applied) != 0 || !strings.Contains(nacks[feed.TypeHead], "pod egress-1 (egret 0.1): the plan needs format 2 and this release understands 1") ||
 			!strings.Contains(nacks[feed.TypeRule], "different releases") {
 			t.Errorf("applied %d, refused %q", len(p.applied), nacks)
+		}
+		if len(p.denied) != 3 || p.denied[1].Subject != "jti:9" {
+			t.Errorf("a revocation waits for the release: %v", p.denied)
 		}
 		if got := p.put(large(7, 5)); len(got) != 1 || len(p.nacks()) != 0 || p.client.Pending() != "" {
 			t.Errorf("back to what it knows: applied %d, refused %q, pending %q", len(got), p.nacks(), p.client.Pending())
