@@ -35,8 +35,8 @@ source               : api manifests
 compile              : api plan policy/quota policy/rule source
 engine               : dialect plan policy/auth policy/quota policy/rule
 proxy                : engine plan provider
-maas                 : api provider source store
-maas/kube            : api maas policy/ident policy/ident/kube source source/kube store
+maas                 : api plan provider source store
+maas/kube            : api maas plan policy/ident policy/ident/kube source source/kube store
 policy/ident/kube    : policy/ident store
 source/kube          : api source
 xds                  :

@@ -6,20 +6,18 @@ import (
 	"strings"
 )
 
-// HeaderProof holds a ServiceAccount token of audience ProofAudience, by which
-// whoever sends the identity headers proves to be a gateway. The gateway sets
-// it in place of any that the client sent, towards the API's Service only.
-const (
-	HeaderProof   = "X-MaaS-Proof"
-	ProofAudience = "maas-api"
-)
+// ProofAudience is that of the ServiceAccount token in header plan.ProofHeader,
+// by which whoever sends the identity headers proves to be a gateway. The
+// gateway sets it in place of any that the client sent, towards the API's
+// Service only.
+const ProofAudience = "maas-api"
 
 // Proof says what a caller of the API's own listener has to prove.
 type Proof int
 
 // Values of Proof.
 const (
-	// ProofToken wants HeaderProof. It is the default.
+	// ProofToken wants the header. It is the default.
 	ProofToken Proof = iota
 	// ProofNone believes everybody who reaches the listener. It is for
 	// installations behind another gateway, which cannot send a proof; there a

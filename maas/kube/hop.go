@@ -10,6 +10,7 @@ import (
 
 	api "github.com/egret-gateway/egret/api/maas"
 	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/ident"
 	"github.com/egret-gateway/egret/source"
 )
@@ -57,14 +58,14 @@ func (h *hop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !open(r) && !h.proved(w, r) {
 		return
 	}
-	r.Header.Del(maas.HeaderProof)
+	r.Header.Del(plan.ProofHeader)
 	h.next.ServeHTTP(w, r)
 }
 
 // proved reports whether the request comes from a gateway, and answers it when
 // it does not.
 func (h *hop) proved(w http.ResponseWriter, r *http.Request) bool {
-	proofs := r.Header.Values(maas.HeaderProof)
+	proofs := r.Header.Values(plan.ProofHeader)
 	if len(proofs) != 1 || proofs[0] == "" || len(proofs[0]) > ident.MaxCredential {
 		h.refuse(w, r, http.StatusUnauthorized, "it carries no proof that it comes from the gateway")
 		return false

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/plan"
 )
 
 func TestHop(t *testing.T) {
@@ -27,7 +28,7 @@ func TestHop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			header := map[string]string{maas.HeaderUsername: "root", maas.HeaderGroup: `["admin-group"]`, "Authorization": "Bearer x"}
 			if proof != "" {
-				header[maas.HeaderProof] = proof
+				header[plan.ProofHeader] = proof
 			}
 			if a := w.send(method, path, "", header); a.Status != want {
 				t.Errorf("%+v", a)
@@ -46,7 +47,7 @@ func TestHop(t *testing.T) {
 	t.Run("other accounts, if they are named", func(t *testing.T) {
 		w := start(t, "hop", func(c *maas.Config) { c.GatewayAccounts = maas.Accounts{gatewayHome + "/other"} })
 		for proof, want := range map[string]int{other: 200, w.proof: 401} {
-			a := w.send("GET", "/v1/api-keys", "", map[string]string{maas.HeaderUsername: "a", maas.HeaderGroup: `["b"]`, maas.HeaderProof: proof})
+			a := w.send("GET", "/v1/api-keys", "", map[string]string{maas.HeaderUsername: "a", maas.HeaderGroup: `["b"]`, plan.ProofHeader: proof})
 			if a.Status != want {
 				t.Errorf("%+v", a)
 			}

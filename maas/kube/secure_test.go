@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/egret-gateway/egret/maas"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/ident"
 )
 
@@ -44,7 +45,7 @@ func TestHopDecides(t *testing.T) {
 	f := func(name string, from *reviewer, method, path string, proofs []string, want int) {
 		t.Run(name, func(t *testing.T) {
 			next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get(maas.HeaderProof) != "" {
+				if r.Header.Get(plan.ProofHeader) != "" {
 					t.Error("the proof is passed on")
 				}
 			})
@@ -75,7 +76,7 @@ func TestHopDecides(t *testing.T) {
 		h := newHop(http.NotFoundHandler(), maas.DefaultConfig(), ident.Source{Reviewer: from, Now: time.Now}, slog.New(slog.DiscardHandler))
 		for range 10 {
 			r := httptest.NewRequest("GET", "/v1/models", nil)
-			r.Header.Set(maas.HeaderProof, "good")
+			r.Header.Set(plan.ProofHeader, "good")
 			h.ServeHTTP(httptest.NewRecorder(), r)
 		}
 		if n := from.asked.Load(); n != 1 {

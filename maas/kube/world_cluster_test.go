@@ -29,6 +29,7 @@ import (
 	"github.com/egret-gateway/egret/lab/apiserver"
 	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/manifests"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/ident"
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/source"
@@ -269,7 +270,7 @@ func (w *world) as(username string, groups []string, method, path, body string) 
 	list, err := json.Marshal(groups)
 	w.must(err)
 	return w.send(method, path, body, map[string]string{
-		maas.HeaderUsername: username, maas.HeaderGroup: string(list), maas.HeaderProof: w.proof, "Authorization": "Bearer x",
+		maas.HeaderUsername: username, maas.HeaderGroup: string(list), plan.ProofHeader: w.proof, "Authorization": "Bearer x",
 	})
 }
 
