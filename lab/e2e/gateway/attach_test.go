@@ -183,7 +183,7 @@ func (w *world) listeners(t *testing.T, p *plane) {
 		w.listenerHas(t, p.ns, odd, "ungranted", "ResolvedRefs=False RefNotPermitted", "Programmed=False Invalid")
 	})
 	t.Run("gateway-53 B-05 every listener says its kinds, routes and conditions", func(t *testing.T) {
-		l.attach(t, "one", "{name: shared, namespace: "+p.ns+", sectionName: bare}", "", backend("answer", 80))
+		l.attach(t, "one", "{name: shared, namespace: "+p.ns+", sectionName: bare}", "", "- matches: [{path: {type: PathPrefix, value: /one}}]\n  "+backend("answer", 80)[2:])
 		l.routeHas(t, soon, "one", "", "Accepted=True")
 		for _, name := range []string{"http", "same", "team", "bare", "sub", "a", "b"} {
 			s := w.listenerHas(t, p.ns, "shared", name, "Accepted=True Accepted", "Programmed=True Programmed", "ResolvedRefs=True ResolvedRefs", "Conflicted=False NoConflicts")

@@ -176,7 +176,7 @@ func (w *world) classes(t *testing.T, p *plane) {
 		})
 	}
 	t.Run("gateway-29 the class is accepted", func(t *testing.T) {
-		accepted(t, p.class, "Accepted=True Accepted", "SupportedVersion=True")
+		accepted(t, p.class, "Accepted=True Accepted")
 		features := elements(w.Object(t, "gatewayclasses", "", p.class), "status.supportedFeatures")
 		if element(map[string]any{"all": toAny(features)}, "all", "name", "HTTPRoute") == nil {
 			t.Errorf("features %v", features)
@@ -206,7 +206,7 @@ func (w *world) classes(t *testing.T, p *plane) {
 
 // running is about the controller's own pods.
 func (w *world) running(t *testing.T, p *plane) {
-	pods := w.podsOf(t, p.system, "app.kubernetes.io/name="+p.deployment)
+	pods := w.podsOf(t, p.system, "app.kubernetes.io/name", p.deployment)
 	if len(pods) == 0 {
 		t.Fatal("no pod of the controller")
 	}

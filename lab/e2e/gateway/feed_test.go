@@ -11,7 +11,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,7 +25,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/egret-gateway/egret/feed"
@@ -74,27 +76,30 @@ func (w *world) connect(t *testing.T, p *plane, token string) *grpc.ClientConn {
 func (w *world) identity(t *testing.T, p *plane) {
 	shared := p.service(p.ns, "shared")
 	own := w.Token(t, p.ns, shared, feed.Audience)
-	code := func(conn *grpc.ClientConn, node string) codes.Code {
+	// code is what comes of asking for a node. Only the replica that leads
+	// listens, and the Service may lead to another at first.
+	code := func(t *testing.T, conn *grpc.ClientConn, node string) (code codes.Code) {
 		t.Helper()
-		var err error
-		for range 60 { // only the leader listens; the Service may lead to another
-			ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
+		w.Eventually(t, soon, "an answer of the replica that leads", func() error {
+			ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+			defer stop()
 			peer := &xdstest.Peer{Node: node, Agent: "test", Delta: true}
-			if err = peer.Open(ctx, conn); err == nil {
+			err := peer.Open(ctx, conn)
+			if err == nil {
 				if err = peer.Subscribe(feed.TypeHead); err == nil {
 					_, err = peer.Recv()
 				}
 			}
-			stop()
-			if status.Code(err) != codes.Unavailable {
-				break
+			if code = status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+				return err
 			}
-		}
-		return status.Code(err)
+			return nil
+		})
+		return code
 	}
 	f := func(name, token, node string, want codes.Code) {
 		t.Run(name, func(t *testing.T) {
-			if got := code(w.connect(t, p, token), node); got != want {
+			if got := code(t, w.connect(t, p, token), node); got != want {
 				t.Errorf("%v, want %v", got, want)
 			}
 		})
@@ -108,14 +113,25 @@ func (w *world) identity(t *testing.T, p *plane) {
 	f("gateway-101 B-30 a token for the API server", w.Token(t, p.ns, shared), node, codes.Unauthenticated)
 	f("gateway-101 B-30 the token of another ServiceAccount", w.Token(t, p.ns, "default", feed.Audience), node, codes.PermissionDenied)
 	t.Run("gateway-101 B-30 no TLS", func(t *testing.T) {
-		conn, err := grpc.NewClient("passthrough:///xds", grpc.WithContextDialer(w.Dial(t, p.system, p.deployment, 15001)), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if got := code(conn, node); got != codes.Unavailable {
-			t.Errorf("%v", got)
-		}
+		w.Eventually(t, soon, "the replica that leads hangs up", func() error {
+			conn, err := w.Dial(t, p.system, p.deployment, 15001)(t.Context(), "")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(swift)); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); err != nil {
+				return err
+			}
+			b, err := io.ReadAll(conn)
+			var late net.Error
+			if errors.As(err, &late) && late.Timeout() || bytes.Contains(b, []byte("grpc")) {
+				t.Errorf("it answers %q, %v", b, err)
+			}
+			return nil
+		})
 	})
 	t.Run("gateway-92 a pod's head, plan and denials hold no private key", func(t *testing.T) {
 		peer := &xdstest.Peer{Node: node, Agent: "test", Delta: true}
@@ -224,7 +240,7 @@ func (w *world) weak(t *testing.T, p *plane) {
 
 // nacks is what the controller that leads counts.
 func (w *world) nacks(t *testing.T, p *plane) (sum int) {
-	for _, pod := range w.podsOf(t, p.system, "app.kubernetes.io/name="+p.deployment) {
+	for _, pod := range w.podsOf(t, p.system, "app.kubernetes.io/name", p.deployment) {
 		for name, value := range w.metrics(t, p.system, pod, 8081) {
 			if strings.HasPrefix(name, "egret_xds_nacks_total") {
 				n, _ := strconv.Atoi(value)

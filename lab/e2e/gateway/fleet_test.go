@@ -34,7 +34,7 @@ func (w *world) objects(t *testing.T, p *plane) {
 				t.Errorf("%s: owners %v", kind, owners)
 			}
 		}
-		if pods := w.podsOf(t, p.ns, "app="+name); len(pods) != 1 {
+		if pods := w.podsOf(t, p.ns, "app", name); len(pods) != 1 {
 			t.Errorf("pods with label app=%s: %v", name, pods)
 		}
 	})
@@ -100,7 +100,7 @@ func (w *world) objects(t *testing.T, p *plane) {
 // through.
 func (w *world) pods(t *testing.T, p *plane) {
 	l := w.place(t, p)
-	app := "app=" + p.service(p.ns, "spare")
+	app := p.service(p.ns, "spare")
 	spare := "{name: spare, namespace: " + p.ns + "}"
 	l.put(t, fqdn("slow", "slow.SITE.svc.cluster.local", 8000)+fqdn("answer", "answer.SITE.svc.cluster.local", 80))
 	l.attach(t, "slow", spare, "slow.test", backend("slow", 8000))
@@ -111,7 +111,7 @@ func (w *world) pods(t *testing.T, p *plane) {
 		l.Eventually(t, soon, url, func() error { a, err := ask(l.client, url, "answer.test"); return a.Want(200, err) })
 	}
 	answers(t, url)
-	pods := w.podsOf(t, p.ns, app)
+	pods := w.podsOf(t, p.ns, "app", app)
 	if len(pods) != 1 {
 		t.Fatalf("pods %v", pods)
 	}
@@ -159,7 +159,7 @@ func (w *world) pods(t *testing.T, p *plane) {
 			}
 			return nil
 		})
-		if now := w.podsOf(t, p.ns, app); !slices.Equal(now, pods) {
+		if now := w.podsOf(t, p.ns, "app", app); !slices.Equal(now, pods) {
 			t.Errorf("pods %v, were %v", now, pods)
 		}
 		answers(t, url)

@@ -20,7 +20,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/egret-gateway/egret/lab/cluster"
 )
@@ -185,8 +187,7 @@ func (w *world) listenerHas(t *testing.T, namespace, gateway, listener string, w
 func (w *world) metrics(t *testing.T, namespace, pod string, port int) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	ip := w.Kubectl(t, "get", "pod", pod, "-n", namespace, "-o", "jsonpath={.status.podIP}")
-	a, err := w.Get(fmt.Sprintf("http://%s:%d/metrics", ip, port))
+	a, err := w.Get(fmt.Sprintf("http://%s:%d/metrics", at(w.Object(t, "pods", namespace, pod), "status.podIP"), port))
 	if err := a.Want(200, err); err != nil {
 		t.Fatal(err)
 	}
@@ -198,11 +199,19 @@ func (w *world) metrics(t *testing.T, namespace, pod string, port int) map[strin
 	return out
 }
 
-// podsOf are the names of the pods with label app.
-func (w *world) podsOf(t *testing.T, namespace, label string) []string {
+// podsOf are the names of the pods with a label that run and are to stay.
+func (w *world) podsOf(t *testing.T, namespace, label, value string) (names []string) {
 	t.Helper()
-	return strings.Fields(w.Kubectl(t, "get", "pods", "-n", namespace, "-l", label, "--field-selector=status.phase=Running",
-		"-o", `jsonpath={range .items[?(!@.metadata.deletionTimestamp)]}{.metadata.name}{"\n"}{end}`))
+	var pods corev1.PodList
+	if err := w.Client().List(t.Context(), &pods, client.InNamespace(namespace), client.MatchingLabels{label: value}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pods.Items {
+		if p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // certificate is a Secret with a self-signed certificate for a host.

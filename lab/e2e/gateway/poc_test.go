@@ -27,7 +27,7 @@ func (w *world) clusters(t *testing.T, p *plane) {
 	l.put(t, fqdn("httpbin-backend", "answer.SITE.svc.cluster.local", 80)+own)
 	l.route(t, "r", backend("httpbin-backend", 80)+"\n- matches: [{path: {type: PathPrefix, value: /own}}]\n  backendRefs: [{name: own, port: 80}]")
 	l.answers(t, "r", 200)
-	pod := w.Object(t, "pods", p.ns, w.podsOf(t, p.ns, "app="+p.service(p.ns, "shared"))[0])
+	pod := w.Object(t, "pods", p.ns, w.podsOf(t, p.ns, "app", p.service(p.ns, "shared"))[0])
 	script, err := filepath.Abs("../../cluster/cluster.sh")
 	if err != nil {
 		t.Fatal(err)

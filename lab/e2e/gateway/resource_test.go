@@ -41,7 +41,7 @@ func (w *world) resource(t *testing.T) {
 	t.Run("gateway-11 lists show type, host, ports and readiness", func(t *testing.T) {
 		w.Put(t, ns, fqdn("listed", "api.example.com", 443))
 		out := w.Kubectl(t, "get", "xbd", "listed", "-n", ns)
-		for _, want := range []string{"TYPE", "HOST", "PORTS", "ACCEPTED", "AGE", "Fqdn", "api.example.com", "443"} {
+		for _, want := range []string{"TYPE", "HOST", "PORTS", "AVAILABLE", "AGE", "Fqdn", "api.example.com", "443"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("no %s in\n%s", want, out)
 			}
@@ -115,7 +115,7 @@ spec:
     type: Fqdn
     fqdn: {hostname: a.example.com}
     ports: [{number: 443, protocol: MCP, tls: {mode: Mutual, clientCertificateRef: {name: x}}, protocolOptions: {mcp: {}}}]
-  extensions: [{name: e, type: example.com/Any, rawConfig: {deep: {list: [1, 2.5, {x: null, y: "z"}], on: true}, text: "a\nb"}}]
+  extensions: [{name: e, type: example.com/Any, rawConfig: {deep: {list: [1, 2.5, {x: null, w: "z"}], deeper: true}, text: "a\nb"}}]
 `)
 	o := w.Object(t, "xbackenddestinations", ns, "kept")
 	f := func(name, path, want string) {
@@ -128,7 +128,7 @@ spec:
 	}
 	f("gateway-6 the path of MCP has a default", "spec.destination.ports.0.protocolOptions.mcp.path", `"/mcp"`)
 	f("gateway-7 so has the kind of a client certificate", "spec.destination.ports.0.tls.clientCertificateRef", `{"group":"","kind":"Secret","name":"x"}`)
-	f("gateway-9 what extensions hold is unchanged", "spec.extensions.0.rawConfig", `{"deep":{"list":[1,2.5,{"x":null,"y":"z"}],"on":true},"text":"a\nb"}`)
+	f("gateway-9 what extensions hold is unchanged", "spec.extensions.0.rawConfig", `{"deep":{"deeper":true,"list":[1,2.5,{"w":"z","x":null}]},"text":"a\nb"}`)
 	t.Run("gateway-10 metadata and spec are enough", func(t *testing.T) {
 		if at(o, "spec") == nil || at(o, "status.controllers.0.name") == "test" {
 			t.Errorf("%v", o.Object)
