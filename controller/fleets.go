@@ -156,7 +156,8 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 	return "", wish{}, rest
 }
 
-// try applies one wish. One that fails stays wanted unless there is a newer.
+// try applies one wish. One that fails, or is not settled, stays wanted unless
+// there is a newer.
 func (s *fleets) try(ctx context.Context, key string, w wish) {
 	r := applied{key: key, fleet: w.fleet}
 	limited, cancel := context.WithTimeout(ctx, applyLimit)
@@ -169,10 +170,16 @@ func (s *fleets) try(ctx context.Context, key string, w wish) {
 	s.mu.Lock()
 	still := s.busy[key]
 	delete(s.busy, key)
-	if _, newer := s.wanted[key]; r.err != nil && still && !newer {
-		w.not = time.Now().Add(w.wait)
-		w.wait = min(2*w.wait, lastRetry)
-		s.wanted[key] = w
+	if _, newer := s.wanted[key]; still && !newer {
+		switch {
+		case r.err != nil:
+			w.not = time.Now().Add(w.wait)
+			w.wait = min(2*w.wait, lastRetry)
+			s.wanted[key] = w
+		case r.state.Unsettled:
+			w.not, w.wait = time.Now().Add(firstRetry), firstRetry
+			s.wanted[key] = w
+		}
 	}
 	s.mu.Unlock()
 	s.kick()

@@ -49,7 +49,15 @@ var errForeign = errors.New("exists and lacks the label of this controller")
 func (a *Applier) Apply(ctx context.Context, f Fleet) (State, error) {
 	var s State
 	var errs []error
+	p, err := a.phase(ctx, &f)
+	if err != nil {
+		return s, err
+	}
+	if s.Unsettled = p != settled; p == leaving {
+		a.dismiss(ctx, &f)
+	}
 	for _, o := range f.Objects() {
+		p.shape(o)
 		want, err := encode(o)
 		if err != nil {
 			return s, err

@@ -246,9 +246,34 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 	service := get(w, f, &corev1.Service{})
-	if s := w.apply(f); len(s.Conflicts) > 0 {
-		t.Fatal(s.Conflicts)
+	// status sets what the controller of Deployments would, and applies again.
+	status := func(all, updated, ready int32) State {
+		d := get(w, f, &appsv1.Deployment{})
+		d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: all, UpdatedReplicas: updated, ReadyReplicas: ready}
+		if err := w.client.Status().Update(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		return w.apply(f)
 	}
+	step := func(name string, s State, unsettled bool, ready int32, selector map[string]string) {
+		t.Run(name, func(t *testing.T) {
+			if s.Unsettled != unsettled || len(s.Conflicts) > 0 {
+				t.Errorf("state is %+v", s)
+			}
+			if got := get(w, f, &appsv1.Deployment{}).Spec.MinReadySeconds; got != ready {
+				t.Errorf("minReadySeconds is %d", got)
+			}
+			if diff := cmp.Diff(selector, get(w, f, &corev1.Service{}).Spec.Selector); diff != "" {
+				t.Errorf("the Service's selector (-want +got):\n%s", diff)
+			}
+		})
+	}
+	both := map[string]string{"app": f.Name()}
+	ours := map[string]string{"app": f.Name(), "app.kubernetes.io/component": "proxy"}
+	step("B-31 the reference's pods stay beside ours", w.apply(f), true, 20, both)
+	step("B-31 they serve until ours are ready", status(2, 1, 1), true, 20, both)
+	step("B-31 then they get no new connection, and end what they do", status(2, 1, 2), true, 20, ours)
+	step("B-31 and when they are gone all is as if they had never been", status(1, 1, 1), false, 0, both)
 	t.Run("B-07 B-35 B-31 nothing of the reference's stays", func(t *testing.T) {
 		fresh := plain("wg-ai-gateway", "takeover", "poc-gateway")
 		fresh.Gateway.Name = "fresh"

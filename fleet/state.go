@@ -17,6 +17,9 @@ type State struct {
 	// Replicas is how many pods are wanted; Updated how many are as they are
 	// wanted now, and Available how many serve.
 	Replicas, Updated, Available int32
+	// Unsettled is set while pods of the reference are being replaced: the
+	// fleet is to be applied again a moment later.
+	Unsettled bool
 	// Conflicts are objects of the fleet's names that are somebody else's, each
 	// with what to do about it (acceptance gateway 44).
 	Conflicts []string
