@@ -67,9 +67,9 @@ func TestListFails(t *testing.T) {
 			}
 			s, _, _ := counted(t, "AuthPolicy")
 			quiet := slog.New(slog.DiscardHandler)
-			w := &watched{kind: *s.kind, store: s, client: client, log: quiet, answered: func() {}, outage: &outage{log: quiet}}
+			w := &watched{kind: *s.kind, store: s, log: quiet, answered: func() {}, outage: &outage{log: quiet}}
 			listed{s, w}.Replace([]any{object(t, "AuthPolicy", `{"metadata":{"name":"a"}}`)}, "")
-			err = w.follow(t.Context())
+			err = (&wire{client: client, kind: s.kind, version: "v1"}).probe(t.Context())
 			if err == nil {
 				t.Fatal("the list passes for a good one")
 			}
