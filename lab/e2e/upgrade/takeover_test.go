@@ -1,0 +1,117 @@
+//go:build cluster
+
+package upgrade
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/egret-gateway/egret/lab/cluster"
+	"github.com/egret-gateway/egret/lab/stage"
+)
+
+// TestTakeover installs the controller where the reference's was: its fleets
+// become ours, and no call notices.
+func TestTakeover(t *testing.T) {
+	c := cluster.Open(t)
+	s := &scene{Stage: &stage.Stage{Cluster: c}, loads: map[string]*load{}}
+	ns := c.Namespace(t)
+	name := "envoy-" + ns + "-models"
+	t.Cleanup(func() {
+		s.Finally(t, "delete", "gateway", "models", "-n", ns, "--ignore-not-found")
+		s.Finally(t, "delete", "--ignore-not-found", "-f", stage.Manifest("openshift/controller.yaml"))
+	})
+	c.Logs(t, "ai-gateway-system")
+	c.Apply(t, fixture(t, "users.yaml", "$NS", ns))
+	sum := sha256.Sum256([]byte(ns + "/models"))
+	uid := c.Kubectl(t, "get", "gateway", "models", "-n", ns, "-o", "jsonpath={.metadata.uid}")
+	cmd := fixture(t, "reference.yaml", "$NS", ns, "$UID", uid, "$NODE", "envoy-proxy-"+hex.EncodeToString(sum[:6]))
+	file := filepath.Join(t.TempDir(), "reference.yaml")
+	if err := os.WriteFile(file, []byte(cmd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Kubectl(t, "apply", "--server-side", "--field-manager=sigs.k8s.io/wg-ai-gateway-envoy-controller", "-f", file)
+	s.Rolled(t, ns, name)
+	s.Rolled(t, ns, "simulator")
+	before := s.objects(t, ns, name)
+	url := ""
+	s.Eventually(t, soon, "the reference's Envoy serves", func() error {
+		ip, err := c.Try("get", "service", name, "-n", ns, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+		if err != nil {
+			return err
+		}
+		url = "http://" + ip + "/v1/chat/completions"
+		a, err := c.Post(url, stage.Chat)
+		return a.Want(200, err)
+	})
+	s.begin(t, "calls", 200, stage.Steady{URL: url, Rate: 20})
+	s.begin(t, "streams", 200, stage.Steady{URL: url, Streams: 4, Stream: words(40)})
+
+	c.Kubectl(t, "apply", "-f", stage.Manifest("openshift/controller.yaml"))
+	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
+	s.await(t, fleet{ns, "models", name}, "{.spec.template.spec.containers[*].name}", "envoy extproc")
+	s.Programmed(t, ns, "models")
+
+	t.Run("the objects are those that there were", func(t *testing.T) {
+		for kind, was := range before {
+			if now := s.objects(t, ns, name)[kind]; now != was {
+				t.Errorf("%s was %s and is %s", kind, was, now)
+			}
+		}
+	})
+	t.Run("B-31 nothing of the reference's is left", func(t *testing.T) {
+		text := c.Kubectl(t, "get", "configmap,deployment,service,serviceaccount", name, "-n", ns, "-o", "yaml", "--show-managed-fields")
+		for _, old := range []string{"0.0.0.0", "15000", "trace", "listener-80"} {
+			if strings.Contains(text, old) {
+				t.Errorf("%s is still there:\n%s", old, text)
+			}
+		}
+	})
+	t.Run("its pods are gone when what they did has ended", func(t *testing.T) {
+		s.Eventually(t, late, "the reference's Envoys are gone", func() error {
+			var pods corev1.PodList
+			err := c.Client().List(t.Context(), &pods, client.InNamespace(ns), client.MatchingLabels{"app": name})
+			for _, p := range pods.Items {
+				if len(p.Spec.Containers) == 1 {
+					err = fmt.Errorf("%s is there", p.Name)
+				}
+			}
+			return err
+		})
+	})
+	t.Run("no call fails", s.lossless)
+}
+
+// objects are the identities of a fleet's objects, and the Service's addresses.
+func (s *scene) objects(t *testing.T, namespace, name string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, kind := range []string{"configmap", "deployment", "service", "serviceaccount"} {
+		out[kind] = s.Kubectl(t, "get", kind, name, "-n", namespace, "-o", "jsonpath={.metadata.uid} {.spec.clusterIP} {.status.loadBalancer.ingress[0].ip}")
+	}
+	return out
+}
+
+// fixture is a file of testdata with names replaced.
+func fixture(t *testing.T, file string, names ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(names...).Replace(string(b))
+}
+
+// words is a stream that says so many words.
+func words(n int) string {
+	return `{"model": "gpt-4-external", "stream": true, "stream_options": {"include_usage": true},
+		"messages": [{"role": "user", "content": "` + strings.Repeat("word ", n) + `"}]}`
+}
