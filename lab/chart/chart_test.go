@@ -87,6 +87,12 @@ func TestEverything(t *testing.T) {
 	missing(t, all, "PodDisruptionBudget egret-system/egret-controller") // nobody to stand by
 	missing(t, all, "Namespace opendatahub")
 	missing(t, objects(t, "", "egret-system"), "Secret egret-system/egret-settings") // may be the user's own
+	contains(t, all, "Deployment egret-system/egret-controller", `"--pull-secrets=registry"`)
+
+	own := objects(t, "{wg: {enabled: true}, settings: {existingSecret: team.redis}}", "egret-system")
+	missing(t, own, "Secret egret-system/egret-settings")
+	contains(t, own, "Deployment egret-system/egret-controller", `"--settings-secret=team.redis"`)
+	contains(t, own, "Deployment egret-system/ai-gateway-controller", `"--settings-secret=team.redis"`)
 }
 
 func contains(t *testing.T, all map[string]object, name string, parts ...string) {
@@ -125,7 +131,8 @@ func TestSchemaRefuses(t *testing.T) {
 	f("images: {pullSecrets: [registry]}", "/images/pullSecrets/0")
 	f("labels: {app.kubernetes.io/name: mine}", "/labels/app.kubernetes.io~1name")
 	f("settings: {counters: \"valkey:6379\"}", "/settings/counters")
-	f("settings: {existingSecret: mine}", "'existingSecret' not allowed")
+	f("settings: {existingSecret: Mine}", "/settings/existingSecret")
+	f("settings: {existingSecret: mine, counters: \"redis://valkey:6379/0\"}", "put them into Secret mine")
 	f("maas: {host: \"https://maas.example.com\"}", "/maas/host")
 	f("maas: {host: \"*.example.com\"}", "/maas/host")
 	f("maas: {namespaces: [kube-system]}", "/maas/namespaces/0")
@@ -226,6 +233,7 @@ func TestNotes(t *testing.T) {
 		}
 	}
 	f("", "deployment/egret-controller -n egret-system", "Gateway of class egret.", "maas.enabled=true", "Secret egret-settings")
+	f("settings: {existingSecret: mine}", "Secret mine in namespace egret-system")
 	f("maas: {enabled: true}", "deployment/maas-api -n opendatahub", "HOST=$(kubectl get gateway", "/maas-api/v1/tokens")
 	f(everything, "deployment/ai-gateway-controller -n egret-system", "HOST=maas.example.com")
 	if text := notes(t, everything); strings.Contains(text, "counts limits for itself") || strings.Contains(text, "redis://") {

@@ -68,6 +68,12 @@ spec:
             - {{ . }}
             {{- end }}
             - --envoy-image={{ .root.Values.images.envoy }}
+            {{- with .root.Values.settings.existingSecret }}
+            - --settings-secret={{ . }}
+            {{- end }}
+            {{- range .root.Values.images.pullSecrets }}
+            - --pull-secrets={{ .name }}
+            {{- end }}
             {{- range .values.args }}
             - {{ quote . }}
             {{- end }}
