@@ -99,6 +99,11 @@ func (c *Cluster) Post(url, body string, headers ...string) (Answer, error) {
 	return c.call(http.MethodPost, url, body, headers)
 }
 
+// Do sends a request of any method; see Post.
+func (c *Cluster) Do(method, url, body string, headers ...string) (Answer, error) {
+	return c.call(method, url, body, headers)
+}
+
 // maxAnswer bounds the body of an Answer, in bytes.
 const maxAnswer = 16 << 20
 
