@@ -1,12 +1,15 @@
 package maas
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 
 	api "github.com/egret-gateway/egret/api/maas"
+	"github.com/egret-gateway/egret/store"
 )
 
 // maxBody bounds a request's body, in bytes; bodies of this API are tiny.
@@ -29,6 +32,26 @@ func write(w io.Writer, body []byte) { _, _ = w.Write(body) }
 
 // refuse sends an error of the token and key endpoints.
 func refuse(w http.ResponseWriter, code int, text string) { reply(w, code, api.Error{Error: text}) }
+
+// failed answers a request that went wrong in our world.
+func failed(w http.ResponseWriter, err error, text string) { refuse(w, broken(w, err), text) }
+
+// broken is the status of such an answer: 503 when somebody who is asked is
+// away and expected back, else 500.
+func broken(w http.ResponseWriter, err error) int {
+	if !away(err) {
+		return http.StatusInternalServerError
+	}
+	w.Header().Set("Retry-After", "1")
+	return http.StatusServiceUnavailable
+}
+
+// away reports whether the database or the cluster could not be reached in
+// time.
+func away(err error) bool {
+	var network net.Error
+	return errors.Is(err, store.ErrAway) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network)
+}
 
 // refuseHeader answers a request without a usable identity. That is a mistake
 // in the gateway's set-up, hence 500.

@@ -116,7 +116,7 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, who *caller) {
 	}
 	if err != nil {
 		s.log().Error("list API keys", "error", err, "username", who.Username)
-		refuse(w, http.StatusInternalServerError, "Failed to list api keys")
+		failed(w, err, "Failed to list api keys")
 		return
 	}
 	now := s.now()
@@ -177,7 +177,7 @@ func (s *Server) refuseKey(w http.ResponseWriter, r *http.Request, who *caller, 
 		return
 	}
 	s.log().Error(otherwise, "error", err, "username", who.Username, "method", r.Method)
-	refuse(w, http.StatusInternalServerError, otherwise)
+	failed(w, err, otherwise)
 }
 
 // shown is a key as its owner sees it.

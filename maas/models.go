@@ -36,7 +36,7 @@ func (s *Server) listModels(w http.ResponseWriter, r *http.Request, who *caller)
 	token, err := s.probeToken(r.Context(), who, token)
 	if err != nil {
 		s.refused(r.Context(), "list models", who, err)
-		refuseModels(w, http.StatusInternalServerError, "Failed to authorize request", "server_error")
+		refuseModels(w, broken(w, err), "Failed to authorize request", "server_error")
 		return
 	}
 	c := s.state()
@@ -58,6 +58,8 @@ func (s *Server) probeToken(ctx context.Context, who *caller, token string) (str
 	if c, err := readClaims(token); err == nil && slices.Contains(c.Audience, s.audience()) {
 		return token, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	g, err := s.mintFor(ctx, who, probeLifetime, time.Time{})
 	return g.Token, err
 }

@@ -1,6 +1,7 @@
 package maas
 
 import (
+	"context"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -13,8 +14,13 @@ type handle func(w http.ResponseWriter, r *http.Request, who *caller)
 // endpoint is what a method and a path lead to.
 type endpoint struct {
 	open bool // needs no identity headers
+	slow bool // bounds its time itself: a revocation is not given up half-way
 	do   handle
 }
+
+// within is how long a request may wait for the database and the cluster. Who
+// is away for longer is told to the caller.
+const within = 4 * time.Second
 
 // endpoint returns what is registered for the method and path. There are few
 // enough to be read in one place, and none of the standard router's 405s,
@@ -24,11 +30,11 @@ func (s *Server) endpoint(method, path string) (endpoint, bool) {
 	case "GET /health":
 		return endpoint{open: true, do: s.health}, true
 	case "GET /v1/models":
-		return endpoint{do: s.listModels}, true
+		return endpoint{slow: true, do: s.listModels}, true
 	case "POST /v1/tokens":
 		return endpoint{do: s.createToken}, true
 	case "DELETE /v1/tokens":
-		return endpoint{do: s.revokeTokens}, true
+		return endpoint{slow: true, do: s.revokeTokens}, true
 	case "POST /v1/api-keys":
 		return endpoint{do: s.createKey}, true
 	case "GET /v1/api-keys":
@@ -87,6 +93,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if !e.slow {
+		ctx, cancel := context.WithTimeout(r.Context(), within)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	if e.open {
 		e.do(w, r, nil)
 		return

@@ -75,14 +75,14 @@ func refuseMint(w http.ResponseWriter, err error, otherwise string) {
 		refuse(w, http.StatusTooManyRequests, err.Error())
 		return
 	}
-	refuse(w, http.StatusInternalServerError, otherwise)
+	failed(w, err, otherwise)
 }
 
 func (s *Server) revokeTokens(w http.ResponseWriter, r *http.Request, who *caller) {
 	count, err := s.revokeAll(r.Context(), who)
 	if err != nil {
 		s.refused(r.Context(), "revoke", who, err)
-		refuse(w, http.StatusInternalServerError, "Failed to revoke tokens")
+		failed(w, err, "Failed to revoke tokens")
 		return
 	}
 	s.revoked(r.Context(), "all tokens", who, "accounts", count)
@@ -125,6 +125,8 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 		}
 		count++
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	return count, s.Keys.ExpireKeys(ctx, p.Owner, now)
 }
 

@@ -12,6 +12,8 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrNotFound says that there is no such row, or that it belongs to somebody else.
 	ErrNotFound = errors.New("not found")
+	// ErrAway says that the database cannot be reached, which goes away by itself.
+	ErrAway = errors.New("database is away")
 	// ErrInvalid says that the caller handed in something that cannot be stored, such as an empty name.
 	ErrInvalid = errors.New("invalid")
 )

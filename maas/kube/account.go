@@ -48,9 +48,14 @@ func (c *Cluster) EnsureAccount(ctx context.Context, want store.Account) (store.
 		case err == nil && have.DeletionTimestamp != nil:
 			return store.Account{}, errors.New("it is being deleted, and a finalizer holds it")
 		case err == nil:
-			return c.remember(ctx, &have, want)
+			var known store.Account
+			if known, err = c.remember(ctx, &have, want); err == nil {
+				return known, nil
+			}
 		}
-		if !apierrors.IsAlreadyExists(err) || try == tries {
+		// Somebody may mint twice at once.
+		faster := apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err)
+		if !faster || try == tries {
 			return store.Account{}, err
 		}
 	}

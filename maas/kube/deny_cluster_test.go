@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -167,6 +168,22 @@ func TestReferenceRights(t *testing.T) {
 	}
 	if _, err := c.EnsureAccount(ctx, store.Account{Namespace: "reference", Name: "ownerless", Owner: "alice"}); err == nil || !strings.Contains(err.Error(), "verb patch") {
 		t.Errorf("an account that is nobody's: %v", err)
+	}
+}
+
+// TestAccountOfManyMints: somebody who mints several times at once gets as many
+// tokens.
+func TestAccountOfManyMints(t *testing.T) {
+	c, _ := shelf(t, "hasty")
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error {
+			_, err := c.EnsureAccount(t.Context(), store.Account{Namespace: "hasty", Name: "alice", Owner: "alice", LastHumanMint: time.Now().Add(time.Duration(i) * time.Minute)})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,15 @@ func TestRestart(t *testing.T) {
 		equal(t, got(s.Recent(ctx, "", 10))(t), []store.Entry{entry})
 		equal(t, got(s.Denied(ctx, noon))(t), []store.Denial{denial})
 		equal(t, got(s.Accounts(ctx))(t), []store.Account{account})
+	})
+	t.Run("a server that is away is said to be", func(t *testing.T) {
+		server.Kill()
+		defer server.Start()
+		short, stop := context.WithTimeout(ctx, 500*time.Millisecond)
+		defer stop()
+		if _, err := s.Keys(short, key.Owner); !errors.Is(err, store.ErrAway) {
+			t.Errorf("error %v, want %v", err, store.ErrAway)
+		}
 	})
 	t.Run("a restart in the middle of writing is a pause and loses nothing", func(t *testing.T) {
 		w := store.NewWriter(s)

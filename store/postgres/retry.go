@@ -30,8 +30,11 @@ func repeat(ctx context.Context, f func(ctx context.Context, before int) error) 
 	began, pause := time.Now(), firstRest
 	for n := 0; ; n++ {
 		err := f(ctx, n)
-		if err == nil || !passing(err) || time.Since(began) > repeatFor || !rest(ctx, pause) {
+		if err == nil || !passing(err) {
 			return err
+		}
+		if time.Since(began) > repeatFor || !rest(ctx, pause) {
+			return fmt.Errorf("%w: %w", store.ErrAway, err)
 		}
 		pause = min(2*pause, longest)
 	}
