@@ -165,11 +165,9 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	}
 	number := int32(port.Number)
 	if p, ok := servicePort(svc, number); ok {
-		if g := c.fronted(svc); g != nil {
-			b.frontedBy(g, number)
-			return
+		if !c.lead(svc, number, b) {
+			c.reach(svc, p, b)
 		}
-		c.reach(svc, p, b)
 	} else if b.plan.Endpoints = portEndpoints(c.index.slices[target], number); len(b.plan.Endpoints) == 0 {
 		b.unable(500, reasonPortNotFound, "Service %s has no port %d, and no endpoint of it listens there; it has %s", target, number, portList(svc))
 	}

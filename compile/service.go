@@ -47,8 +47,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 			k.name, k.port, *port.AppProtocol)
 		return
 	}
-	if g := c.fronted(svc); g != nil {
-		b.frontedBy(g, port.Port)
+	if c.lead(svc, port.Port, b) {
 		return
 	}
 	c.reach(svc, port, b)
@@ -78,17 +77,23 @@ func (b *backend) frontedBy(g *gateway, port int32) {
 	}
 }
 
-// fronted returns the Gateway of ours that the Service stands in front of.
-// Only a Service in the Gateway's own namespace may say so.
-func (c *compiler) fronted(svc *corev1.Service) *gateway {
-	if !c.options.Alone {
-		return nil // it has pods of its own, reached like those of any Service
-	}
+// lead notes the Gateway that the Service stands in front of, if any, and
+// reports whether that is where the traffic goes without a network. Only a
+// Service in the Gateway's own namespace may stand in front of it.
+func (c *compiler) lead(svc *corev1.Service, port int32, b *backend) bool {
 	ns, gw, _ := strings.Cut(svc.Annotations[source.AnnotationGateway], "/")
-	if ns != svc.Namespace {
-		return nil
+	switch g := c.ours[name{ns, gw}]; {
+	case ns != svc.Namespace || gw == "":
+		return false
+	case !c.options.Alone: // it has pods of its own, reached like those of any Service
+		b.plan.Fronts = name{ns, gw}.String()
+		return false
+	case g == nil:
+		return false
+	default:
+		b.frontedBy(g, port)
+		return true
 	}
-	return c.ours[name{ns, gw}]
 }
 
 // reach finds where the Service's port is: an external name, the ready

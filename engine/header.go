@@ -133,7 +133,8 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	}
 	if !t.backend.Platform {
 		dropTrusted(h)
-	} else if x.engine.deps.Proof != nil {
+	}
+	if (t.backend.Platform || t.backend.Fronts != "") && x.engine.deps.Proof != nil {
 		if proof := x.engine.deps.Proof(t.backend); proof != "" {
 			h.Set(plan.ProofHeader, proof)
 		}

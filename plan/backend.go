@@ -19,14 +19,19 @@ type Backend struct {
 	// may be told by X-MaaS-* headers who calls. Towards all others they are
 	// dropped, whoever set them.
 	Platform bool `json:"platform,omitempty"`
+	// Fronts is the Gateway (namespace/name) that the backend's Service stands
+	// before, where that Gateway has pods of its own: a second hop of the call,
+	// which then accounts for nothing (Record.Inner).
+	Fronts string `json:"fronts,omitempty"`
 	// AskUsage is false for backends that opted out of stream_options
 	// (annotation egret.dev/ask-usage: "false").
 	AskUsage bool   `json:"askUsage"`
 	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
 }
 
-// ProofHeader carries a gateway's own token to the MaaS API, which believes
-// the other X-MaaS-* headers of nobody else.
+// ProofHeader shows that a gateway calls: to the MaaS API, which believes the
+// other X-MaaS-* headers of nobody else, a gateway's own token; to another
+// gateway, a word that only gateways with the same ledger can say.
 const ProofHeader = "X-Maas-Proof"
 
 // Trusted reports whether a header field is one of those by which the

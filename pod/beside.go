@@ -35,11 +35,11 @@ type beside struct {
 	log       *slog.Logger
 }
 
-func newBeside(o Options, e *engine.Engine) *beside {
+func newBeside(o Options, e *engine.Engine, h hop) *beside {
 	endpoints := endpoint.New(endpoint.Options{Guard: guard, Log: o.Log})
 	return &beside{
 		socket: o.Socket, endpoints: endpoints, log: o.Log,
-		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),
+		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Inner: h.from, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),
 		envoy: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				var d net.Dialer

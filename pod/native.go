@@ -18,9 +18,9 @@ import (
 // native carries the bytes itself.
 type native struct{ server *proxy.Server }
 
-func newNative(o Options, e *engine.Engine, pool *provider.Pool) *native {
+func newNative(o Options, e *engine.Engine, pool *provider.Pool, h hop) *native {
 	return &native{proxy.New(proxy.Options{
-		Engine: e, Pool: pool, Drain: o.Drain, Log: o.Log,
+		Engine: e, Pool: pool, Inner: h.from, Drain: o.Drain, Log: o.Log,
 		Listen: func(_ string, p *plan.Port) (net.Listener, error) {
 			return net.Listen("tcp", ":"+strconv.Itoa(int(p.Number)))
 		},

@@ -41,6 +41,10 @@ type Options struct {
 	// Socket is where Envoy finds egret extproc, Admin where Envoy's own admin
 	// interface is.
 	Socket, Admin string
+	// Keep is the file in which the pod keeps what it serves, so that a container
+	// that starts anew while the controller is away serves on; "" = KeepPath.
+	// Where its folder is not there, nothing is kept.
+	Keep string
 	// Drain bounds how long a pod that ends waits for its streams.
 	Drain time.Duration
 	// Config is how the API server is reached that reviews tokens.
@@ -48,6 +52,10 @@ type Options struct {
 	Log     *slog.Logger
 	Version string
 }
+
+// KeepPath is where a pod of a fleet keeps what it serves: in a volume of the
+// pod's memory that no other container has, since secrets are in it.
+const KeepPath = "/var/lib/egret/feed"
 
 // plane is what differs between the two.
 type plane interface {
@@ -75,17 +83,31 @@ type pod struct {
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, o Options) error {
+	p := newPod(o)
+	l, err := net.Listen("tcp", ":"+strconv.Itoa(source.PodPort))
+	if err != nil {
+		return fmt.Errorf("probes: %w", err)
+	}
+	return p.run(ctx, l)
+}
+
+func newPod(o Options) *pod {
+	if o.Keep == "" {
+		o.Keep = KeepPath
+	}
 	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics()}
 	p.feed.Stream = xds.Client{
 		Target: o.XDSAddress, Node: o.Node, Agent: "egret-" + o.Plane, Version: o.Version, Log: o.Log,
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(token.TLS(o.CAFile)), grpc.WithPerRPCCredentials(token.File(o.TokenFile))},
 	}
+	p.feed.Name = fmt.Sprintf("pod %s (egret %s)", os.Getenv("POD_NAME"), o.Version)
 	p.feed.Denied = func(list []feed.Denial) { p.denials.Set(denied(list), p.feed.LastHeard()) }
-	probe := &probes{ready: p.ready, drain: p.drain, limit: o.Drain, metrics: p.metrics.Registry, log: o.Log}
-	l, err := net.Listen("tcp", ":"+strconv.Itoa(source.PodPort))
-	if err != nil {
-		return fmt.Errorf("probes: %w", err)
-	}
+	return p
+}
+
+// run answers the probes on l, and serves.
+func (p *pod) run(ctx context.Context, l net.Listener) error {
+	probe := &probes{ready: p.ready, drain: p.drain, limit: p.o.Drain, notice: notice, metrics: p.metrics.Registry, log: p.log}
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return probe.serve(run, l) })
 	group.Go(func() error { return p.serve(run) })
@@ -93,20 +115,38 @@ func Run(ctx context.Context, o Options) error {
 	return group.Wait()
 }
 
-// serve builds the plane when the first feed is there, and feeds it from then on.
+// serve builds the plane when the first feed is there, the one that was kept
+// or else the controller's, and feeds it from then on.
 func (p *pod) serve(ctx context.Context) error {
 	group, run := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return p.feed.Run(run, func(ctx context.Context, f *feed.Feed) error {
-			if p.state == nil {
-				if err := p.build(run, group, f); err != nil {
-					return err
-				}
+	apply := func(ctx context.Context, f *feed.Feed) error {
+		if p.state == nil {
+			if err := p.build(run, group, f); err != nil {
+				return err
 			}
-			return p.take(ctx, f)
-		})
+		}
+		return p.take(ctx, f)
+	}
+	group.Go(func() error {
+		p.resume(run, apply)
+		return p.feed.Run(run, apply)
 	})
 	return group.Wait()
+}
+
+// resume serves what was kept, if anything, until the controller is heard of.
+func (p *pod) resume(ctx context.Context, apply func(context.Context, *feed.Feed) error) {
+	f, err := feed.Read(p.o.Keep)
+	if err == nil && f != nil && f.Gateway == p.o.Gateway {
+		p.denials.Set(denied(f.Denied), time.Time{})
+		if err = apply(ctx, f); err == nil {
+			p.feed.Kept = f
+			p.log.Info("the plan of before serves until the controller is heard of", "plan", f.Plan.Hash())
+		}
+	}
+	if err != nil {
+		p.log.Warn("what was kept cannot be served", "error", err)
+	}
 }
 
 // take makes a feed the one that is served. A denial alone changes no plan.
@@ -122,7 +162,16 @@ func (p *pod) take(ctx context.Context, f *feed.Feed) error {
 		p.log.Info("plan loaded", "plan", f.Plan.Hash(), "rules", len(f.Plan.Rules), "took", time.Since(begun).String())
 	}
 	p.last.Store(f)
+	p.keep(f)
 	return nil
+}
+
+// keep writes down what is served. A pod whose fleet has no place for it does
+// without.
+func (p *pod) keep(f *feed.Feed) {
+	if err := f.Save(p.o.Keep); err != nil && !errors.Is(err, os.ErrNotExist) {
+		p.log.Warn("what is served cannot be kept for a restart", "error", err)
+	}
 }
 
 // build wires the engine and the plane, with the state that the settings name.
@@ -137,6 +186,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	}
 	pool := provider.NewPool(&provider.Dialer{Guard: guard})
 	p.proof.towards(f.Settings.MaaS)
+	p.proof.hop = newHop(f.Settings.Ledger, time.Now)
 	e := engine.New(engine.Deps{
 		Auth: auth.Deps{
 			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: p.proof.on(pool.Client()), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
@@ -145,13 +195,16 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
 	})
 	if p.o.Plane == source.PlaneEnvoy {
-		p.plane = newBeside(p.o, e)
+		p.plane = newBeside(p.o, e, p.proof.hop)
 	} else {
-		p.plane = newNative(p.o, e, pool)
+		p.plane = newNative(p.o, e, pool, p.proof.hop)
 	}
 	p.state = state
-	group.Go(func() error { return state.run(ctx) })
-	group.Go(func() error { return p.plane.run(ctx) })
+	// Requests that end last are charged and accounted for too: the state is
+	// kept until the plane has ended.
+	after, release := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { defer release(); return p.plane.run(ctx) })
+	group.Go(func() error { return state.run(after) })
 	return nil
 }
 

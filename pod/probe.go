@@ -24,6 +24,7 @@ type probes struct {
 	ready   func() error              // why requests should not be sent here; nil when they may
 	drain   func(ctx context.Context) // returns when what is under way has ended, or with ctx
 	limit   time.Duration             // of draining
+	notice  time.Duration             // before it
 	metrics *prometheus.Registry
 	log     *slog.Logger
 
@@ -71,7 +72,7 @@ func (p *probes) run() {
 	p.draining.Store(true)
 	p.log.Info("draining", "limit", p.limit.String())
 	begun := time.Now()
-	time.Sleep(notice)
+	time.Sleep(p.notice)
 	ctx, cancel := context.WithTimeout(context.Background(), p.limit)
 	defer cancel()
 	p.drain(ctx)

@@ -16,6 +16,7 @@ type proof struct {
 	file    string
 	service string // plan.Backend.Object of the MaaS API
 	host    string // name.namespace of its Service
+	hop     hop
 
 	read atomic.Pointer[proofRead]
 }
@@ -35,12 +36,12 @@ func (p *proof) towards(service string) {
 	p.service, p.host = "Service "+service, name+"."+namespace
 }
 
-// of is the proof for a backend, "" for all but the MaaS API.
+// of is the proof for a backend, "" for all but the MaaS API and other Gateways.
 func (p *proof) of(b *plan.Backend) string {
-	if b.Object != p.service {
-		return ""
+	if b.Object == p.service {
+		return p.token()
 	}
-	return p.token()
+	return p.hop.to(b.Fronts)
 }
 
 func (p *proof) token() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
 
@@ -21,6 +22,7 @@ type state struct {
 	limiter quota.Limiter
 	ledger  *telemetry.Ledger // nil = none is kept
 	loops   []func(context.Context) error
+	close   []func() error // when the loops have ended
 }
 
 func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *slog.Logger) (*state, error) {
@@ -32,7 +34,7 @@ func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *
 		if err != nil {
 			return nil, err
 		}
-		out.limiter, out.loops = shared, append(out.loops, shared.Run)
+		out.limiter, out.loops, out.close = shared, append(out.loops, shared.Run), append(out.close, shared.Close)
 		m.Gauge("egret_counters_kept", "Charges that wait for the shared counters to be back.", func() float64 { return float64(shared.Kept()) })
 		m.Gauge("egret_counters_lost", "Charges that were lost.", func() float64 { return float64(shared.Lost()) })
 	}
@@ -48,7 +50,11 @@ func (s *state) run(ctx context.Context) error {
 	for _, loop := range s.loops {
 		group.Go(func() error { return loop(run) })
 	}
-	return group.Wait()
+	err := group.Wait()
+	for _, end := range s.close {
+		err = errors.Join(err, end())
+	}
+	return err
 }
 
 // newID makes request and trace ids: 128 random bits in lower-case hex.

@@ -105,7 +105,7 @@ func (e *exchange) apologise() any {
 func (p *port) head(r *http.Request) engine.Head {
 	h := engine.Head{
 		Gateway: p.gateway, Port: p.number, Method: r.Method, Scheme: "http", Host: r.Host, Path: r.RequestURI,
-		Protocol: r.Proto, Header: r.Header, Length: r.ContentLength, Inner: p.inner,
+		Protocol: r.Proto, Header: r.Header, Length: r.ContentLength, Inner: p.inner || p.server.o.Inner(p.gateway, r.Header),
 	}
 	if r.TLS != nil {
 		h.Scheme = "https"

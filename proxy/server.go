@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ type Options struct {
 	// Listen opens the socket of a port of the plan. It may return a listener
 	// in memory.
 	Listen func(gateway string, p *plan.Port) (net.Listener, error)
+	// Inner reports whether a request for a Gateway comes from another of ours,
+	// in a pod of its own; nil = none does.
+	Inner func(gateway string, h http.Header) bool
 	// Drain is how long a released port or a stopping server waits for
 	// requests under way; 0 = 30 s.
 	Drain time.Duration
@@ -50,6 +54,9 @@ type portKey struct {
 func New(o Options) *Server {
 	if o.Drain <= 0 {
 		o.Drain = 30 * time.Second
+	}
+	if o.Inner == nil {
+		o.Inner = func(string, http.Header) bool { return false }
 	}
 	s := &Server{o: o}
 	s.buffers.init()

@@ -73,7 +73,7 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 	ctx, cancel := context.WithTimeout(f.ctx, decide)
 	defer cancel()
 	var step engine.Step
-	f.x, step = f.server.opts.Engine.Begin(ctx, head(f.meta, m, p, h))
+	f.x, step = f.server.opts.Engine.Begin(ctx, f.head(m, p, h))
 	if p.method == http.MethodConnect {
 		step = f.x.Refuse(noTunnels())
 	}

@@ -54,6 +54,13 @@ func read(m *core.HeaderMap) (p pseudo, h http.Header) {
 // said under these names is gone by then.
 var added = []string{"X-Forwarded-Proto", "X-Envoy-External-Address"}
 
+// head is what the engine is told of a request.
+func (f *flow) head(m *extproc.ProcessingRequest, p pseudo, h http.Header) engine.Head {
+	out := head(f.meta, m, p, h)
+	out.Inner = f.server.opts.Inner(out.Gateway, h)
+	return out
+}
+
 // head is what the engine wants to know of a request. engine.NoEntry stands for an
 // entry where Envoy matched none.
 func head(meta metadata.MD, m *extproc.ProcessingRequest, p pseudo, h http.Header) engine.Head {

@@ -38,7 +38,7 @@ func (f *flow) local(m *extproc.ProcessingRequest, status int, details string) *
 // as one whose path has a fragment. What it asked for is not known here; the
 // engine makes the record all the same, and the refusal of a path.
 func (f *flow) unseen(m *extproc.ProcessingRequest, status int, details string) *extproc.ProcessingResponse {
-	f.x, _ = f.server.opts.Engine.Begin(f.ctx, head(f.meta, m, pseudo{}, http.Header{}))
+	f.x, _ = f.server.opts.Engine.Begin(f.ctx, f.head(m, pseudo{}, http.Header{}))
 	if f.x.Refusal == nil || f.x.Refusal.Status != status {
 		f.x.Refuse(plain(status, "refused"))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,9 @@ type Options struct {
 	Flows int
 	// BodyLimit is the engine's, in bytes; 0 means engine.DefaultBodyLimit.
 	BodyLimit int64
+	// Inner reports whether a request for a Gateway comes from another of ours;
+	// nil = none does.
+	Inner func(gateway string, h http.Header) bool
 	// Register adds services that share the socket, such as endpoint discovery.
 	Register []func(grpc.ServiceRegistrar)
 	// Drain bounds how long Run waits for requests when it ends; 0 means 30 s.
@@ -76,6 +80,9 @@ func New(o Options) *Server {
 	}
 	if o.Drain <= 0 {
 		o.Drain = drain
+	}
+	if o.Inner == nil {
+		o.Inner = func(string, http.Header) bool { return false }
 	}
 	if o.Late <= 0 {
 		o.Late = late
