@@ -39,14 +39,15 @@ func (s *scene) hold(t *testing.T, r row) {
 	}
 	killed := time.Now()
 	s.kill(t, r.target)
+	dead := time.Now()
 	back := s.recovered(t, loads, killed)
 	for _, l := range loads {
 		l.Stop()
 		l.check(t, r, killed)
 	}
 	s.refused(t)
-	t.Logf("back after %s; %s", back.Sub(killed).Round(100*time.Millisecond), summary(loads, killed))
-	s.account(t, caller, loads[0].SoFar())
+	t.Logf("right again after %s; %s", back.Sub(killed).Round(100*time.Millisecond), summary(loads, killed))
+	s.account(t, r, caller, loads[0].SoFar(), killed, dead)
 	fresh := s.person(t)
 	fresh.revoke(t)
 }

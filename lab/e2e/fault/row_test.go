@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"slices"
 	"strconv"
 	"time"
 )
@@ -22,57 +21,91 @@ type target struct {
 }
 
 // row says what clients may see from the moment something is killed until it
-// has recovered. What worked before always may be seen.
+// has recovered, beside what is right.
 type row struct {
 	killed string
 	target target
-	// pods is how many pods the gateway in front has.
-	pods int
-	// calls, streams and api are what else may come of calls, streams and
-	// calls of the MaaS API (minting, keys, models).
+	pods   int // of the gateway in front; 0 = 1
+	// calls, streams and api are what may come of calls of a model, of its
+	// streams and of calls of the MaaS API.
 	calls, streams, api []string
-	// recovery is until everything is as before.
-	recovery time.Duration
-	// then tells what is not to be seen from the columns.
-	then string
+	// carries: what the killed process had answered within the last moment may
+	// be missing from ledger and counters, and its streams end.
+	carries bool
+	why     string // for readers of the page
 }
 
 const (
 	// longest bounds any one call, and any one stream until its header.
 	longest = 5 * time.Second
-	// recover bounds how long anything but what worked before may be seen.
+	// recovery bounds how long anything but what is right may be seen.
 	recovery = 30 * time.Second
+	// moment is how long before its end a killed process may have answered what
+	// it had not charged yet.
+	moment = time.Second
+)
+
+const (
+	maasGateway = "gateway.networking.k8s.io/gateway-name=maas-default-gateway"
+	pocGateway  = "gateway.networking.k8s.io/gateway-name=poc-gateway"
 )
 
 var rows = []row{
 	{
-		killed: "controller of class `egret` (the leader of two)",
+		killed: "controller of class `egret`, the leader of two",
 		target: target{namespace: "egret-system", lease: "egret-egret-dev-gateway-controller"},
+		why:    "The data planes serve their last plan. The other controller leads after 15 s at most; a revocation meanwhile is written at once and reaches the planes then.",
 	},
 	{
-		killed: "controller of class `wg-ai-gateway`",
+		killed: "controller of class `wg-ai-gateway`, the only one",
 		target: target{namespace: "ai-gateway-system", labels: "app.kubernetes.io/name=ai-gateway-controller"},
+		why:    "As above, once it has been restarted.",
 	},
 	{
-		killed: "native pod, the only one",
-		target: target{namespace: "openshift-ingress", labels: "gateway.networking.k8s.io/gateway-name=maas-default-gateway"},
+		killed: "native data plane, the only pod", carries: true,
+		target: target{namespace: "openshift-ingress", labels: maasGateway},
+		calls:  []string{none, cut}, streams: []string{none, cut}, api: []string{none, cut},
+		why: "Nobody listens until the container has been restarted: connections are refused, and what was under way is closed.",
 	},
 	{
-		killed: "Envoy", target: target{namespace: "default", labels: "gateway.networking.k8s.io/gateway-name=poc-gateway", container: "envoy"},
+		killed: "native data plane, one pod of two", pods: 2, carries: true,
+		target: target{namespace: "openshift-ingress", labels: maasGateway},
+		calls:  []string{none, cut}, streams: []string{none, cut}, api: []string{none, cut},
+		why: "What was under way in that pod, and connections made to it before kube-proxy has learnt that it is gone. The other pod serves on.",
 	},
 	{
-		killed: "`extproc`", target: target{namespace: "default", labels: "gateway.networking.k8s.io/gateway-name=poc-gateway", container: "extproc"},
+		killed: "Envoy", target: target{namespace: "default", labels: pocGateway, container: "envoy"},
+		calls: []string{"502", "503"}, streams: []string{"502", "503", cut},
+		why: "The gateway in front says that the one behind does not answer, in the caller's dialect; Envoy says 503 until its first configuration is whole. The MaaS API is not behind it.",
+	},
+	{
+		killed: "`egret extproc`", target: target{namespace: "default", labels: pocGateway, container: "extproc"},
+		calls: []string{"500", "502", "503"}, streams: []string{"500", "502", "503", cut},
+		why: "Envoy lets nothing past an engine that does not decide.",
 	},
 	{
 		killed: "MaaS API", target: target{namespace: "opendatahub", labels: "app.kubernetes.io/name=maas-api"},
+		api: []string{"502", "503"},
+		why: "Calls need it for who has not been seen for five minutes only.",
 	},
-	{killed: "Redis", target: target{labels: "app=redis"}},
-	{killed: "PostgreSQL", target: target{labels: "app=postgres"}},
-	{killed: "API server", target: target{component: "kube-apiserver"}},
-	{killed: "etcd", target: target{component: "etcd"}},
 	{
-		killed: "native pod, one of two", pods: 2,
-		target: target{namespace: "openshift-ingress", labels: "gateway.networking.k8s.io/gateway-name=maas-default-gateway"},
+		killed: "Redis", target: target{labels: "app=redis"},
+		why: "Limits let pass what they cannot check, unless they are set to refuse it. Charges are kept and delivered when it is back.",
+	},
+	{
+		killed: "PostgreSQL", target: target{labels: "app=postgres"},
+		api: []string{"503"},
+		why: "Lines of the ledger are kept and written when it is back. Keys cannot be listed or made; tokens can.",
+	},
+	{
+		killed: "API server", target: target{component: "kube-apiserver"},
+		api: []string{"401", "500", "503"},
+		why: "Who has been reviewed within ten minutes goes on; minting needs the API server.",
+	},
+	{
+		killed: "etcd", target: target{component: "etcd"},
+		api: []string{"401", "500", "503"},
+		why: "As above.",
 	},
 }
 
@@ -86,6 +119,3 @@ func outcome(status int, err error) string {
 	}
 	return strconv.Itoa(status)
 }
-
-// allows reports whether a row's list has an outcome.
-func allows(list []string, outcome string) bool { return slices.Contains(list, outcome) }
