@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -70,4 +71,17 @@ func TestTake(t *testing.T) {
 	f("B-25 a Gateway of ours has a fleet", []string{"shop/a"}, 1, served("egret", "a"))
 	f("B-23 nothing runs for a Gateway of somebody else's class", nil, 0, served("openshift-default", "a"))
 	f("B-07 of a Gateway that is gone all is to go, and its node is nobody's", []string{pruning, "shop/a"}, 1, served("egret", "a", "b"), served("egret", "a"))
+}
+
+func TestServiceOf(t *testing.T) {
+	t.Run("B-06 a Gateway's addresses are looked for at the Service of its resource name", func(t *testing.T) {
+		c, s := leading(t), served("egret", "a")
+		for _, name := range []string{"egret-shop-a", source.NodeID(source.Class{Controller: source.ControllerEgret}, "shop", "a")} {
+			s.Services = append(s.Services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}})
+		}
+		c.take(s)
+		if svc := serviceOf(&s, c.gateways["shop/a"].fleet); svc == nil || svc.Name != "egret-shop-a" {
+			t.Errorf("the Service is %v", svc)
+		}
+	})
 }
