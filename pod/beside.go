@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -35,8 +36,8 @@ type beside struct {
 	log       *slog.Logger
 }
 
-func newBeside(o Options, e *engine.Engine, h hop) *beside {
-	endpoints := endpoint.New(endpoint.Options{Guard: guard, Log: o.Log})
+func newBeside(o Options, e *engine.Engine, h hop, outside func(netip.Addr) error) *beside {
+	endpoints := endpoint.New(endpoint.Options{Guard: guard, Outside: outside, Log: o.Log})
 	return &beside{
 		socket: o.Socket, endpoints: endpoints, log: o.Log,
 		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Inner: h.from, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),

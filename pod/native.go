@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/feed"
@@ -51,6 +52,18 @@ func (n *native) drain(ctx context.Context) {
 func (n *native) run(ctx context.Context) error {
 	<-ctx.Done()
 	n.server.Shutdown()
+	return nil
+}
+
+// fence is the one of the settings in force; it refuses nothing before there
+// are any.
+type fence struct{ atomic.Pointer[provider.Fence] }
+
+// outside is a provider.Dialer's Outside.
+func (f *fence) outside(a netip.Addr) error {
+	if now := f.Load(); now != nil {
+		return now.Outside(a)
+	}
 	return nil
 }
 

@@ -73,6 +73,7 @@ type pod struct {
 	log     *slog.Logger
 	denials *kube.Denials
 	proof   proof
+	fence   fence
 	metrics *telemetry.Metrics
 	feed    feed.Client
 	state   *state // after the first feed
@@ -151,6 +152,11 @@ func (p *pod) resume(ctx context.Context, apply func(context.Context, *feed.Feed
 
 // take makes a feed the one that is served. A denial alone changes no plan.
 func (p *pod) take(ctx context.Context, f *feed.Feed) error {
+	around, err := provider.NewFence(f.Settings.Refuse, f.Settings.Allow)
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	p.fence.Store(around)
 	if was := p.last.Load(); was == nil || was.Plan != f.Plan || !slices.Equal(was.Keep, f.Keep) {
 		begun := time.Now()
 		if err := p.plane.apply(ctx, f); err != nil {
@@ -184,7 +190,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	if err != nil {
 		return err
 	}
-	pool := provider.NewPool(&provider.Dialer{Guard: guard})
+	pool := provider.NewPool(&provider.Dialer{Guard: guard, Outside: p.fence.outside})
 	p.proof.towards(f.Settings.MaaS)
 	p.proof.hop = newHop(f.Settings.Ledger, time.Now)
 	e := engine.New(engine.Deps{
@@ -195,7 +201,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
 	})
 	if p.o.Plane == source.PlaneEnvoy {
-		p.plane = newBeside(p.o, e, p.proof.hop)
+		p.plane = newBeside(p.o, e, p.proof.hop, p.fence.outside)
 	} else {
 		p.plane = newNative(p.o, e, pool, p.proof.hop)
 	}

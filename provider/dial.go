@@ -25,11 +25,26 @@ type Dialer struct {
 	Memory func(ctx context.Context, host string, port int32) (net.Conn, bool, error)
 	// Guard refuses addresses; nil = Refused.
 	Guard func(netip.Addr) error
+	// Outside refuses more addresses of what is outside the cluster by its name
+	// (Local), or by an address that a user wrote down; nil refuses none.
+	Outside func(netip.Addr) error
 }
 
 // gatewaySuffix marks addresses that stand for our own gateways. ".invalid"
 // never resolves (RFC 6761), so such a name cannot leak into DNS.
 const gatewaySuffix = ".gateway.invalid"
+
+// literalSuffix marks addresses that a user wrote down instead of a name. They
+// are no endpoints of a Service, and share no connection with one.
+const literalSuffix = ".literal.invalid"
+
+// destination is what the connection pool knows a host and port by.
+func destination(host string, port int32) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		host += literalSuffix
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
 
 // Address is what the connection pool knows an endpoint by.
 func Address(e plan.Endpoint) string {
@@ -71,6 +86,8 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		name, ns, _ := strings.Cut(g, ".")
 		return d.Gateway(ctx, ns+"/"+name, port)
 	}
+	host, literal := strings.CutSuffix(host, literalSuffix)
+	address = net.JoinHostPort(host, p)
 	if d.Memory != nil {
 		if c, ok, err := d.Memory(ctx, host, port); ok {
 			return c, err
@@ -81,8 +98,24 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 			address = mapped
 		}
 	}
-	guarded := net.Dialer{ControlContext: d.check}
+	check := d.check
+	if _, err := netip.ParseAddr(host); d.Outside != nil && (literal || err != nil && !Local(host)) {
+		check = d.checkOutside
+	}
+	guarded := net.Dialer{ControlContext: check}
 	return guarded.DialContext(ctx, network, address)
+}
+
+// checkOutside is check for what is outside the cluster.
+func (d *Dialer) checkOutside(ctx context.Context, network, address string, raw syscall.RawConn) error {
+	if err := d.check(ctx, network, address, raw); err != nil {
+		return err
+	}
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("address %q: %w", address, err)
+	}
+	return d.Outside(ap.Addr().Unmap())
 }
 
 // check asks the guard about the very address that is about to be connected

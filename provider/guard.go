@@ -42,10 +42,8 @@ func Refused(a netip.Addr) error {
 			return fmt.Errorf("address %s is never dialled (%s)", a, p.what)
 		}
 	}
-	for _, p := range embedding {
-		if b := inner.As16(); inner.Is6() && !inner.IsLoopback() && p.Contains(inner) {
-			return Refused(netip.AddrFrom4([4]byte(b[12:])))
-		}
+	if plain := plainAddr(a); plain != inner {
+		return Refused(plain)
 	}
 	return nil
 }

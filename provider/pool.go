@@ -4,9 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -137,7 +135,7 @@ func (l *Links) Target(b *plan.Backend) (t *http.Transport, scheme, address stri
 	}
 	switch {
 	case b.Host != "":
-		address = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+		address = destination(b.Host, b.Port)
 	case len(b.Endpoints) > 0:
 		address = Address(b.Endpoints[way.turn.Add(1)%uint64(len(b.Endpoints))])
 	default:

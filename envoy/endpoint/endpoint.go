@@ -32,6 +32,9 @@ type Options struct {
 	Names func(host string, port int32) (string, bool)
 	// Guard refuses addresses; nil = provider.Refused.
 	Guard func(netip.Addr) error
+	// Outside refuses more addresses of names that are not the cluster's own
+	// (provider.Local); nil refuses none.
+	Outside func(netip.Addr) error
 	// Every is the time between two lookups of a name; 0 means Every.
 	Every time.Duration
 	Log   *slog.Logger     // nil = none
@@ -76,6 +79,9 @@ func New(o Options) *Server {
 	}
 	if o.Guard == nil {
 		o.Guard = provider.Refused
+	}
+	if o.Outside == nil {
+		o.Outside = func(netip.Addr) error { return nil }
 	}
 	if o.Every <= 0 {
 		o.Every = Every
@@ -202,7 +208,11 @@ func (s *Server) check(n *name, host string, found []netip.Addr) (good []netip.A
 	var refused []netip.Addr
 	for _, a := range found {
 		a = a.Unmap()
-		if err := s.opts.Guard(a); err != nil {
+		err := s.opts.Guard(a)
+		if err == nil && !provider.Local(host) {
+			err = s.opts.Outside(a)
+		}
+		if err != nil {
 			if !slices.Contains(n.refused, a) {
 				s.opts.Log.Warn("an address of a backend is left out", "host", host, "error", err)
 			}

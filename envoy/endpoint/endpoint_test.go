@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // zone is a DNS that can be changed.
@@ -99,7 +100,11 @@ func TestAddresses(t *testing.T) {
 		t.Helper()
 		t.Run(title, func(t *testing.T) {
 			z := &zone{names: map[string]string{host: found}}
-			s := New(Options{Lookup: z.lookup, Names: func(host string, port int32) (string, bool) {
+			around, err := provider.NewFence([]string{"10.96.0.0/12"}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := New(Options{Lookup: z.lookup, Outside: around.Outside, Names: func(host string, port int32) (string, bool) {
 				return "127.0.0.1:8443", host == "mapped.example.com" && port == 443
 			}})
 			s.Load(backends(host))
@@ -118,6 +123,9 @@ func TestAddresses(t *testing.T) {
 	f("a metadata service is left out", "a.example.com", "169.254.169.254 192.0.2.1", "192.0.2.1:443")
 	f("also in IPv6 clothes", "a.example.com", "::ffff:169.254.169.254 fd00:ec2::254", "")
 	f("and as a literal", "169.254.169.254", "", "")
+	f("a name from outside does not lead into the cluster", "a.example.com", "10.96.0.1 192.0.2.1", "192.0.2.1:443")
+	f("nor does an address that a user wrote down", "10.96.0.1", "", "")
+	f("a name of the cluster does", "a.ns.svc.cluster.local", "10.96.0.1", "10.96.0.1:443")
 	f("--resolve comes before DNS", "mapped.example.com", "192.0.2.1", "127.0.0.1:8443")
 	f("a name that does not exist has no endpoint", "a.example.com", "", "")
 }
