@@ -3,6 +3,7 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -234,20 +235,20 @@ func TestClient(t *testing.T) {
 		p.put(f)
 		f = large(6, 5)
 		f.Denied = append(f.Denied, feed.Denial{Subject: "jti:9", Until: time.Now().Add(time.Hour)})
-		rs := f.Resources()
+		rs, later := f.Resources(), plan.Format+1
 		for i, r := range rs {
 			switch r.Type {
 			case feed.TypeRule: // as a later release may write it
 				rs[i] = xds.NewResource(r.Type, r.Name, []byte(strings.Replace(string(r.Value), `{`, `{"guard":"strict",`, 1)))
 			case feed.TypeHead:
-				rs[i] = xds.NewResource(r.Type, r.Name, []byte(strings.Replace(string(r.Value), `"format":1`, `"format":2,"more":true`, 1)))
+				rs[i] = xds.NewResource(r.Type, r.Name, []byte(strings.Replace(string(r.Value), `{`, fmt.Sprintf(`{"format":%d,"more":true,`, later), 1)))
 			}
 		}
 		p.applied = nil
 		p.server.Put(p.client.Stream.Node, xds.NewSet(feed.Types, rs))
 		synctest.Wait()
 		nacks := p.nacks()
-		if len(p.applied) != 0 || !strings.Contains(nacks[feed.TypeHead], "pod egress-1 (egret 0.1): the plan needs format 2 and this release understands 1") ||
+		if len(p.applied) != 0 || !strings.Contains(nacks[feed.TypeHead], fmt.Sprintf("pod egress-1 (egret 0.1): the plan needs format %d and this release understands %d", later, plan.Format)) ||
 			!strings.Contains(nacks[feed.TypeRule], "different releases") {
 			t.Errorf("applied %d, refused %q", len(p.applied), nacks)
 		}

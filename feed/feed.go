@@ -75,11 +75,11 @@ func (d Denial) MarshalJSON() ([]byte, error) {
 // Head says what the parts must add up to. A Feed is served when all of its
 // hashes are met.
 type Head struct {
-	Format   int      `json:"format"`   // plan.Format that a reader must at least understand
-	Gateway  string   `json:"gateway"`  // namespace/name
-	Plan     string   `json:"plan"`     // hash of the plan
-	Epoch    string   `json:"epoch"`    // hash of the denials
-	Settings string   `json:"settings"` // hash of the settings
+	Format   int      `json:"format,omitempty"` // plan.Format that a reader must at least understand; format 1 is left out, as before there were others
+	Gateway  string   `json:"gateway"`          // namespace/name
+	Plan     string   `json:"plan"`             // hash of the plan
+	Epoch    string   `json:"epoch"`            // hash of the denials
+	Settings string   `json:"settings"`         // hash of the settings
 	Keep     []string `json:"keep,omitempty"`
 }
 

@@ -86,6 +86,30 @@ func TestRoundTrip(t *testing.T) {
 }
 
 // TestOnlyWhole: nothing but exactly what was sent is taken.
+// TestFormats: who needs nothing new writes as the first release did, which
+// wrote no format; pods of that release then still read it, and ours read it.
+func TestFormats(t *testing.T) {
+	f := func(fronts string, want int) {
+		t.Helper()
+		full := large(2, 2)
+		full.Plan.Backends[0].Fronts = fronts
+		for _, r := range full.Resources() {
+			if r.Type != feed.TypeHead {
+				continue
+			}
+			var head map[string]any
+			if err := json.Unmarshal(r.Value, &head); err != nil {
+				t.Fatal(err)
+			}
+			if got, there := head["format"]; there != (want > 1) || there && got != float64(want) {
+				t.Errorf("format %v, want %d", got, want)
+			}
+		}
+	}
+	f("", 1)
+	f("shop/other", 2)
+}
+
 func TestOnlyWhole(t *testing.T) {
 	whole := large(40, 3).Resources()
 	f := func(name, want string, change func([]xds.Resource) []xds.Resource) {

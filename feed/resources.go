@@ -91,7 +91,11 @@ func (f *Feed) Resources() []xds.Resource {
 }
 
 func (f *Feed) head(p *plan.Plan, denied []Denial) Head {
-	return Head{Format: p.Needs(), Gateway: f.Gateway, Plan: p.Hash(), Epoch: epoch(denied), Settings: plan.Digest(f.Settings), Keep: f.Keep}
+	h := Head{Gateway: f.Gateway, Plan: p.Hash(), Epoch: epoch(denied), Settings: plan.Digest(f.Settings), Keep: f.Keep}
+	if n := p.Needs(); n > 1 {
+		h.Format = n
+	}
+	return h
 }
 
 func portName(p *plan.Port) string { return p.Gateway + ":" + strconv.Itoa(int(p.Number)) }

@@ -9,12 +9,20 @@ import (
 // that this program understands. A controller and its pods are of different
 // releases while they are rolled, and a plane must then never serve a plan
 // less a part that it does not know (docs/decisions/013-format.md).
-const Format = 1
+//
+//	1  the first
+//	2  Backend.Fronts
+const Format = 2
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
-func (p *Plan) Needs() int { return 1 }
+func (p *Plan) Needs() int {
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {
+		return 2
+	}
+	return 1
+}
 
 // Check refuses a plan with a value that this program does not know. Such a
 // value must not be taken for a default: it may stand for something stricter.
