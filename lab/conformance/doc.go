@@ -7,5 +7,6 @@
 //	lab/conformance/run.sh egret -run-test HTTPRouteMatching -debug
 //
 // options.yaml is what both runs have in common; open.txt names the tests that
-// do not pass, and why. A run that differs from it in either direction fails.
+// do not pass, and why. A run that differs from it in either direction fails, as
+// does one whose reports differ from the published ones in docs/conformance.
 package conformance
