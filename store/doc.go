@@ -4,7 +4,7 @@
 // (Denial), the counters of limits (Counter) and the usage ledger (Entry), each with one small interface, and Writer, the
 // bounded queue between the request path and the disk.
 //
-//	request ends ─► Writer.Entry, Writer.Counter (memory, never blocks)
+//	request ends ─► Writer.Entry, Writer.Counter (memory, with Keep also a file; never blocks)
 //	                     └─ Run: every 20 ms or 512 entries ─► Saver.Save, one transaction ─► database
 //	MaaS API, local identity ─► Keys, Accounts, Denials (at once, on disk when the call returns)
 //

@@ -144,6 +144,9 @@ func (w *Writer) settle(began time.Time, entries int, counters map[string]Counte
 		return before
 	}
 	w.entries = drop(w.entries, entries, 4*w.Batch)
+	if w.kept != nil {
+		w.kept.saved(entries, len(w.entries) == 0)
+	}
 	w.since = time.Time{}
 	if len(w.entries)+len(w.counters) > 0 {
 		w.queued(began, false)

@@ -24,6 +24,7 @@ type Writer struct {
 	Log      *slog.Logger     // the first failure and the recovery, not each retry; slog.Default()
 
 	to   Saver
+	kept *journal      // nil = entries that wait are in memory only
 	wake chan struct{} // holds one signal: the queue is not empty any more, or it holds a batch
 
 	mu       sync.Mutex
@@ -54,6 +55,22 @@ func NewWriter(to Saver) *Writer {
 	}
 }
 
+// Keep has entries that wait kept in a folder, up to so many bytes, so that they outlive the process: what an earlier one
+// left there is queued. Call it before anything else. Entries that find no room there wait in memory alone.
+func (w *Writer) Keep(dir string, room int64) error {
+	kept, left, err := openJournal(dir, room)
+	if err != nil {
+		return fmt.Errorf("keep entries in %s: %w", dir, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept, w.entries = kept, left
+	if len(left) > 0 {
+		w.queued(w.Now(), len(left) >= w.Batch)
+	}
+	return nil
+}
+
 // Entry queues one line of the ledger. It is lost, and counted, when the backlog is full, when Run has ended or when the
 // entry has no ID.
 func (w *Writer) Entry(e Entry) {
@@ -64,6 +81,11 @@ func (w *Writer) Entry(e Entry) {
 	if w.ended || e.ID == "" || len(w.entries) >= w.Backlog {
 		w.lost++
 		return
+	}
+	if w.kept != nil {
+		if err := w.kept.add(e); err != nil {
+			w.Log.Warn("entries of the usage ledger are not kept on disk until those before are written", "error", err)
+		}
 	}
 	w.entries = append(w.entries, e)
 	w.queued(now, len(w.entries) == w.Batch)
