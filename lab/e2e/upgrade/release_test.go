@@ -3,6 +3,7 @@
 package upgrade
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/egret-gateway/egret/lab/cluster"
@@ -28,14 +29,29 @@ func TestRelease(t *testing.T) {
 		s.enforced(t, 21)
 		s.lossless(t)
 	})
-	step("new controllers, old planes", func(t *testing.T) {
+	gone := ""
+	step("gateway-61 new controllers, old planes: a plan that they do not know is refused, and what they have serves on", func(t *testing.T) {
 		s.roll(t, "images: {egret: "+image+"previous}", "previous")
 		s.Upgrade(t, stage.Manifest(""))
-		s.enforced(t, 22)
+		s.Kubectl(t, "wait", "gateway/maas-default-gateway", "-n", "openshift-ingress", "--for=condition=Programmed=False", "--timeout="+soon.String())
+		s.strangers(t)
+		login := s.Person(t)
+		gone = s.mint(t, login)
+		s.limited(t, gone, 100) // as manifests/maas has it
+		switch a, err := s.revoke(login); {
+		case err != nil:
+			t.Fatal(err)
+		case a.Status == http.StatusNoContent:
+			s.refused(t, gone) // what is said to be revoked is
+		case a.Status < 500:
+			t.Errorf("revoking answers %d", a.Status)
+		}
 		s.lossless(t)
 	})
 	step("new controllers, new planes", func(t *testing.T) {
 		s.roll(t, "", "latest")
+		s.Kubectl(t, "wait", "gateway/maas-default-gateway", "-n", "openshift-ingress", "--for=condition=Programmed", "--timeout="+soon.String())
+		s.refused(t, gone)
 		s.enforced(t, 23)
 		s.lossless(t)
 	})

@@ -177,24 +177,48 @@ func (s *scene) enterprise(t *testing.T) string {
 // is, how much one may spend, and that one is no longer welcome.
 func (s *scene) enforced(t *testing.T, limit int) {
 	t.Helper()
-	chat := s.URL(stage.ChatPath)
-	for _, header := range []string{"X-None: x", "Authorization: Bearer x.y.z", "Authorization: Bearer " + s.Person(t)} {
-		if a, err := s.Post(chat, stage.Chat, header); a.Want(401, err) != nil {
-			t.Errorf("with %.30s: %v", header, a.Want(401, err))
-		}
-	}
+	s.strangers(t)
 	s.Budget(t, limit)
 	login := s.Person(t)
 	token := s.mint(t, login)
-	s.Eventually(t, soon, fmt.Sprintf("a limit of %d", limit), func() error { return s.spend(chat, token, limit) })
-	// Whoever is gone is refused before anything is counted.
-	if a, err := s.do(http.MethodDelete, s.URL("/maas-api/v1/tokens"), login); a.Want(204, err) != nil {
+	s.limited(t, token, limit)
+	if a, err := s.revoke(login); a.Want(204, err) != nil {
 		t.Fatal(a.Want(204, err))
 	}
-	s.Eventually(t, 10*time.Second, "a revoked token is refused", func() error {
-		a, err := s.Post(chat, stage.Chat, "Authorization: Bearer "+token)
-		return a.Want(401, err)
-	})
+	s.refused(t, token)
+}
+
+// strangers are refused.
+func (s *scene) strangers(t *testing.T) {
+	t.Helper()
+	for _, header := range []string{"X-None: x", "Authorization: Bearer x.y.z", "Authorization: Bearer " + s.Person(t)} {
+		if a, err := s.Post(s.URL(stage.ChatPath), stage.Chat, header); a.Want(401, err) != nil {
+			t.Errorf("with %.30s: %v", header, a.Want(401, err))
+		}
+	}
+}
+
+// limited shows that a limit holds on every pod.
+func (s *scene) limited(t *testing.T, token string, limit int) {
+	t.Helper()
+	s.Eventually(t, soon, fmt.Sprintf("a limit of %d", limit), func() error { return s.spend(s.URL(stage.ChatPath), token, limit) })
+}
+
+// revoke withdraws a person's tokens.
+func (s *scene) revoke(login string) (cluster.Answer, error) {
+	return s.do(http.MethodDelete, s.URL("/maas-api/v1/tokens"), login)
+}
+
+// refused shows that a token is, on every pod. Whoever is gone is refused
+// before anything is counted.
+func (s *scene) refused(t *testing.T, token string) {
+	t.Helper()
+	for range 6 {
+		s.Eventually(t, 10*time.Second, "a revoked token is refused", func() error {
+			a, err := s.Post(s.URL(stage.ChatPath), stage.Chat, "Authorization: Bearer "+token)
+			return a.Want(401, err)
+		})
+	}
 }
 
 // spend calls until every pod refuses by the limit given.
