@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -24,6 +23,7 @@ import (
 	"github.com/egret-gateway/egret/envoy/endpoint"
 	"github.com/egret-gateway/egret/envoy/extproc"
 	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // beside is the engine next to Envoy.
@@ -36,8 +36,8 @@ type beside struct {
 	log       *slog.Logger
 }
 
-func newBeside(o Options, e *engine.Engine, h hop, outside func(netip.Addr) error) *beside {
-	endpoints := endpoint.New(endpoint.Options{Guard: guard, Outside: outside, Log: o.Log})
+func newBeside(o Options, e *engine.Engine, h hop, d *provider.Dialer) *beside {
+	endpoints := endpoint.New(endpoint.Options{Guard: d.Guard, Outside: d.Outside, Log: o.Log})
 	return &beside{
 		socket: o.Socket, endpoints: endpoints, log: o.Log,
 		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Inner: h.from, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -76,8 +77,11 @@ type pod struct {
 	fence   fence
 	metrics *telemetry.Metrics
 	feed    feed.Client
+	guard   func(netip.Addr) error
+	open    func(context.Context, feed.Settings, *telemetry.Metrics, *slog.Logger) (*state, error)
 	state   *state // after the first feed
 	plane   plane
+	notice  time.Duration
 
 	last atomic.Pointer[feed.Feed]
 }
@@ -96,7 +100,7 @@ func newPod(o Options) *pod {
 	if o.Keep == "" {
 		o.Keep = KeepPath
 	}
-	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics()}
+	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics(), guard: guard, open: openState, notice: notice}
 	p.feed.Stream = xds.Client{
 		Target: o.XDSAddress, Node: o.Node, Agent: "egret-" + o.Plane, Version: o.Version, Log: o.Log,
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(token.TLS(o.CAFile)), grpc.WithPerRPCCredentials(token.File(o.TokenFile))},
@@ -108,7 +112,7 @@ func newPod(o Options) *pod {
 
 // run answers the probes on l, and serves.
 func (p *pod) run(ctx context.Context, l net.Listener) error {
-	probe := &probes{ready: p.ready, drain: p.drain, limit: p.o.Drain, notice: notice, metrics: p.metrics.Registry, log: p.log}
+	probe := &probes{ready: p.ready, drain: p.drain, limit: p.o.Drain, notice: p.notice, metrics: p.metrics.Registry, log: p.log}
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return probe.serve(run, l) })
 	group.Go(func() error { return p.serve(run) })
@@ -182,7 +186,7 @@ func (p *pod) keep(f *feed.Feed) {
 
 // build wires the engine and the plane, with the state that the settings name.
 func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) error {
-	state, err := openState(ctx, f.Settings, p.metrics, p.log)
+	state, err := p.open(ctx, f.Settings, p.metrics, p.log)
 	if err != nil {
 		return err
 	}
@@ -190,7 +194,8 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	if err != nil {
 		return err
 	}
-	pool := provider.NewPool(&provider.Dialer{Guard: guard, Outside: p.fence.outside})
+	dialer := &provider.Dialer{Guard: p.guard, Outside: p.fence.outside}
+	pool := provider.NewPool(dialer)
 	p.proof.towards(f.Settings.MaaS)
 	p.proof.hop = newHop(f.Settings.Ledger, time.Now)
 	e := engine.New(engine.Deps{
@@ -201,7 +206,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
 	})
 	if p.o.Plane == source.PlaneEnvoy {
-		p.plane = newBeside(p.o, e, p.proof.hop, p.fence.outside)
+		p.plane = newBeside(p.o, e, p.proof.hop, dialer)
 	} else {
 		p.plane = newNative(p.o, e, pool, p.proof.hop)
 	}
