@@ -88,6 +88,48 @@ func TestTakeover(t *testing.T) {
 		})
 	})
 	t.Run("no call fails", s.lossless)
+	for _, l := range s.loads {
+		l.Stop()
+	}
+	t.Run("gateway-45 B-07 a Gateway that goes leaves nothing", func(t *testing.T) {
+		c.Kubectl(t, "delete", "gateway", "models", "-n", ns)
+		s.nothingLeft(t, ns)
+		s.unsaid(t, ns)
+	})
+	again := func(t *testing.T) {
+		t.Helper()
+		c.Apply(t, fixture(t, "users.yaml", "$NS", ns))
+		s.Eventually(t, soon, "a fleet", func() error {
+			_, err := c.Try("get", "deployment", name, "-n", ns)
+			return err
+		})
+	}
+	t.Run("gateway-45 a class that goes leaves nothing", func(t *testing.T) {
+		again(t)
+		c.Kubectl(t, "delete", "gatewayclass", "wg-ai-gateway")
+		s.nothingLeft(t, ns)
+	})
+	t.Run("gateway-45 what goes while the controller is away is cleaned up when it is back", func(t *testing.T) {
+		again(t)
+		c.Kubectl(t, "scale", "deployment", "ai-gateway-controller", "-n", "ai-gateway-system", "--replicas=0")
+		c.Kubectl(t, "wait", "pods", "-n", "ai-gateway-system", "--all", "--for=delete", "--timeout=60s")
+		c.Kubectl(t, "delete", "gateway", "models", "-n", ns)
+		c.Kubectl(t, "scale", "deployment", "ai-gateway-controller", "-n", "ai-gateway-system", "--replicas=1")
+		s.nothingLeft(t, ns)
+		s.unsaid(t, ns)
+	})
+}
+
+// unsaid waits until no route of a namespace has an entry.
+func (s *scene) unsaid(t *testing.T, namespace string) {
+	t.Helper()
+	s.Eventually(t, soon, "routes without entries", func() error {
+		said, err := s.Try("get", "httproutes", "-n", namespace, "-o", "jsonpath={.items[*].status.parents[*].controllerName}")
+		if err == nil && said != "" {
+			err = fmt.Errorf("entries of %s", said)
+		}
+		return err
+	})
 }
 
 // objects are the identities of a fleet's objects, and the Service's addresses.
