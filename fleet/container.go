@@ -66,10 +66,10 @@ func (f *Fleet) own(name string) corev1.Container {
 		Resources:       r,
 		SecurityContext: security(),
 		StartupProbe:    probe("/healthz", 1, 120),
-		LivenessProbe:   probe("/healthz", 10, 3),
+		LivenessProbe:   probe("/healthz", 10, 6), // a pod without CPU answers late; ending it would cost more of it
 		ReadinessProbe:  probe("/ready", 5, 2),
 		Lifecycle:       beforeStop(),
-		VolumeMounts:    mounts(volumeConfig, volumeRun, volumeToken, volumeKube),
+		VolumeMounts:    mounts(volumeConfig, volumeRun, volumeKeep, volumeToken, volumeKube),
 	}
 }
 

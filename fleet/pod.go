@@ -22,6 +22,7 @@ const (
 	dirToken      = "/var/run/secrets/egret"
 	fileToken     = "token" // for the controller
 	fileProof     = "proof" // for the MaaS API
+	dirKeep       = "/var/lib/egret"
 	dirKube       = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
@@ -108,6 +109,7 @@ const (
 	volumeConfig = "config" // the ConfigMap
 	volumeRun    = "run"    // sockets between the containers
 	volumeToken  = "token"  // who the pod is, for the controller and the MaaS API
+	volumeKeep   = "keep"   // what the engine needs again when its container starts anew, not for Envoy
 	volumeKube   = "kube"   // access to the API server, not for Envoy
 )
 
@@ -119,6 +121,10 @@ func (f *Fleet) volumes() []corev1.Volume {
 		{Name: volumeRun, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
 			Medium:    corev1.StorageMediumMemory,
 			SizeLimit: ptr(resource.MustParse("16Mi")),
+		}}},
+		{Name: volumeKeep, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+			Medium:    corev1.StorageMediumMemory, // there are secrets in it
+			SizeLimit: ptr(resource.MustParse("64Mi")),
 		}}},
 		projected(volumeToken,
 			token(feed.Audience, fileToken, 3600),
@@ -150,10 +156,10 @@ func token(audience, path string, seconds int64) corev1.VolumeProjection {
 }
 
 func mounts(names ...string) []corev1.VolumeMount {
-	at := map[string]string{volumeConfig: dirConfig, volumeRun: dirRun, volumeToken: dirToken, volumeKube: dirKube}
+	at := map[string]string{volumeConfig: dirConfig, volumeRun: dirRun, volumeKeep: dirKeep, volumeToken: dirToken, volumeKube: dirKube}
 	var out []corev1.VolumeMount
 	for _, name := range names {
-		out = append(out, corev1.VolumeMount{Name: name, MountPath: at[name], ReadOnly: name != volumeRun})
+		out = append(out, corev1.VolumeMount{Name: name, MountPath: at[name], ReadOnly: name != volumeRun && name != volumeKeep})
 	}
 	return out
 }

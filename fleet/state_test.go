@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/pod"
 )
 
 // A Gateway's addresses are those of its Service, each with its type.
@@ -59,4 +60,5 @@ func TestPaths(t *testing.T) {
 	f(envoy.CAPath, path.Join(dirConfig, fileCA))
 	f(path.Dir(envoy.SocketPath), dirRun)
 	f(path.Dir(envoy.AdminPath), dirRun)
+	f(path.Dir(pod.KeepPath), dirKeep)
 }
