@@ -17,6 +17,7 @@ import (
 	heapv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/fixed_heap/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -95,7 +96,7 @@ func Bootstrap(o BootstrapOptions) []byte {
 			AdsConfig: &corev3.ApiConfigSource{
 				ApiType:                   corev3.ApiConfigSource_DELTA_GRPC,
 				TransportApiVersion:       corev3.ApiVersion_V3,
-				GrpcServices:              []*corev3.GrpcService{discovery(ClusterXDS)},
+				GrpcServices:              []*corev3.GrpcService{discovery(ClusterXDS, 250*time.Millisecond, 2*time.Second)},
 				SetNodeOnFirstMessageOnly: true,
 			},
 			CdsConfig: ads,
@@ -178,13 +179,24 @@ func controller(o BootstrapOptions) *clusterv3.Cluster {
 				}},
 			},
 		}),
-		TypedExtensionProtocolOptions: protocolOptions(true,
+		TypedExtensionProtocolOptions: onePerConnection(
 			&hcmv3.HttpFilter{Name: "token", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&injectorv3.CredentialInjector{
 				Credential: identity, Overwrite: true,
 			})}},
 		),
 		UpstreamConnectionOptions: keepalive(),
 	}
+}
+
+// onePerConnection is protocolOptions for the one stream to the controller. The
+// next stream takes a connection of its own: behind the controller's address
+// there may be several of which one leads, and a connection stays with the one
+// that it found. A controller that is gone without a word is noticed within 15 s.
+func onePerConnection(filters ...*hcmv3.HttpFilter) map[string]*anypb.Any {
+	o := httpProtocol(true, filters...)
+	o.CommonHttpProtocolOptions.MaxRequestsPerConnection = count(1)
+	o.GetExplicitHttpConfig().GetHttp2ProtocolOptions().ConnectionKeepalive = &corev3.KeepaliveSettings{Interval: seconds(10), Timeout: seconds(5)}
+	return packed(o)
 }
 
 // local is the cluster of egret extproc in the same pod.
@@ -226,12 +238,12 @@ func grpcService(cluster string) *corev3.GrpcService {
 }
 
 // discovery is a grpcService that resources come from. A lost stream is opened
-// again within seconds; Envoy's own pauses would grow to half a minute, in
-// which a pod does not hear of a new leader.
-func discovery(cluster string) *corev3.GrpcService {
+// again after first, and after most at the latest; Envoy's own pauses would
+// grow to half a minute, in which a pod does not hear of a new leader.
+func discovery(cluster string, first, most time.Duration) *corev3.GrpcService {
 	out := grpcService(cluster)
 	out.GetEnvoyGrpc().RetryPolicy = &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
-		BaseInterval: durationpb.New(500 * time.Millisecond), MaxInterval: seconds(5),
+		BaseInterval: durationpb.New(first), MaxInterval: durationpb.New(most),
 	}}
 	return out
 }

@@ -10,13 +10,15 @@ import (
 
 // localEndpoints is endpoint discovery by egret extproc, which looks names up
 // in the pod and leaves out addresses that nobody may dial (package endpoint).
+// Envoy may start first: it asks again and again, which on a socket in the pod
+// costs nothing, so that the start of a pod waits for no pause.
 func localEndpoints() *corev3.ConfigSource {
 	return &corev3.ConfigSource{
 		ResourceApiVersion:  corev3.ApiVersion_V3,
 		InitialFetchTimeout: seconds(int(fetchTimeout / time.Second)),
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType: corev3.ApiConfigSource_GRPC, TransportApiVersion: corev3.ApiVersion_V3,
-			SetNodeOnFirstMessageOnly: true, GrpcServices: []*corev3.GrpcService{discovery(ClusterLocal)},
+			SetNodeOnFirstMessageOnly: true, GrpcServices: []*corev3.GrpcService{discovery(ClusterLocal, 50*time.Millisecond, 250*time.Millisecond)},
 		}},
 	}
 }

@@ -26,6 +26,14 @@ const (
 // them Envoy speaks HTTP/1.1 whatever was negotiated (defect B-12). Filters run
 // once per try.
 func protocolOptions(http2 bool, filters ...*hcmv3.HttpFilter) map[string]*anypb.Any {
+	return packed(httpProtocol(http2, filters...))
+}
+
+func packed(o *upstreamv3.HttpProtocolOptions) map[string]*anypb.Any {
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(o)}
+}
+
+func httpProtocol(http2 bool, filters ...*hcmv3.HttpFilter) *upstreamv3.HttpProtocolOptions {
 	o := &upstreamv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 		IdleTimeout: durationpb.New(idleConnection), MaxHeadersCount: count(maxFields), MaxResponseHeadersKb: count(maxHeaderKiB),
 	}}
@@ -39,7 +47,7 @@ func protocolOptions(http2 bool, filters ...*hcmv3.HttpFilter) map[string]*anypb
 	if len(filters) > 0 {
 		o.HttpFilters = append(filters, upstreamCodec())
 	}
-	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(o)}
+	return o
 }
 
 func http2Options() *corev3.Http2ProtocolOptions {
