@@ -156,6 +156,13 @@ func (c *Cluster) run(t testing.TB, ctx context.Context, args ...string) string 
 	return string(out)
 }
 
+// Forget has the node pull images anew, whatever their pods' policy says: a tag
+// of a build may have moved since.
+func (c *Cluster) Forget(t testing.TB, images ...string) {
+	t.Helper()
+	c.manage(t, append([]string{"ctr", "images", "rm"}, images...)...)
+}
+
 // Earlier makes the images of an earlier commit, which have tag "previous",
 // and returns the folder of its manifests, which name that tag.
 func (c *Cluster) Earlier(t testing.TB, commit string) string {

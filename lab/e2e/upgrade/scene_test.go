@@ -57,7 +57,9 @@ func prepare(t *testing.T, c *cluster.Cluster) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{Stage: stage.From(t, c, c.Earlier(t, strings.TrimSpace(string(commit)))), loads: map[string]*load{}}
+	manifests := c.Earlier(t, strings.TrimSpace(string(commit)))
+	c.Forget(t, image+"latest", image+"previous")
+	s := &scene{Stage: stage.From(t, c, manifests), loads: map[string]*load{}}
 	s.Kubectl(t, "patch", "deployment", "model-simulator", "-n", "external-models", "--type=json", "-p", slow)
 	for _, f := range fleets {
 		s.parameters(t, f, "")
