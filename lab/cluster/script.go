@@ -36,7 +36,7 @@ func (c *Cluster) Script(t testing.TB, env map[string]string, text string) Outpu
 		kubeconfig = strings.TrimSpace(c.manage(t, "kubeconfig", "internal"))
 		shell = []string{c.script, "exec", "bash"}
 	}
-	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], "-c", "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n"+text)...)
+	cmd := exec.CommandContext(ctx, shell[0], append(shell[1:], "-c", "trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n"+text)...)
 	cmd.Dir, cmd.WaitDelay = root, 5*time.Second
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
 		"PATH="+strings.Join([]string{filepath.Join(root, "lab/cluster/addons/bin"), c.programs, os.Getenv("PATH")}, ":"))
