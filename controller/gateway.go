@@ -25,7 +25,7 @@ type gateway struct {
 	plan      *plan.Plan
 	hash      string         // of plan
 	transport []xds.Resource // Envoy's, for plan; nil on the native plane
-	keep      []string       // hashes of earlier plans that its Envoys still route by
+	keep      []string       // hashes of earlier plans that its Envoys may still route by, oldest first
 	set       *xds.Set       // put last
 	reviewing []string       // AuthPolicies of plan that have its pods review tokens or access
 
@@ -74,6 +74,36 @@ func (g *gateway) translate(systemCAs []byte) {
 	if g.fleet.Plane() == source.PlaneEnvoy {
 		g.transport = envoy.Translate(g.plan, keyOf(g.fleet.Gateway), envoy.Options{AccessLog: logs(g.fleet), SystemCAs: systemCAs})
 	}
+}
+
+// mostKept bounds the earlier plans that pods keep for a slow Envoy.
+const mostKept = 16
+
+// leave notes that the plan becomes an earlier one, before pods are told of
+// the next: an engine that takes the next keeps this one, as Envoy has it still.
+func (g *gateway) leave(next string) {
+	if g.transport == nil {
+		g.keep = nil
+		return
+	}
+	g.keep = slices.DeleteFunc(append(slices.Clone(g.keep), g.hash), func(hash string) bool { return hash == next })
+	g.keep = g.keep[max(0, len(g.keep)-mostKept):]
+}
+
+// kept are the earlier plans that are still needed when the Envoys have said
+// by which they route: those from the oldest on, since what was sent after it
+// may be in use before that is said.
+func (g *gateway) kept(routed []string) []string {
+	oldest := len(g.keep)
+	for _, hash := range routed {
+		if i := slices.Index(g.keep, hash); i >= 0 {
+			oldest = min(oldest, i)
+		}
+	}
+	if len(routed) == 0 {
+		oldest = 0
+	}
+	return g.keep[oldest:]
 }
 
 // logs reports whether a fleet's pods write an access log.

@@ -156,6 +156,7 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 // feed gives a Gateway's pods what they may have now.
 func (c *Controller) feed(g *gateway, p *plan.Plan) {
 	if hash := p.Hash(); g.plan == nil || hash != g.hash {
+		g.leave(hash)
 		g.plan, g.hash = p, hash
 		g.translate(c.o.SystemCAs)
 	}
@@ -212,16 +213,15 @@ func (c *Controller) acknowledged(node string) {
 		if g.node != node || g.transport == nil {
 			continue
 		}
-		var keep []string
+		var routed []string
 		for _, s := range c.xds.Streams(node) {
 			for _, sub := range s.Types {
-				if v := versionOf(sub.Acked); sub.Type == envoy.TypeRoute && v.plan != "" && v.plan != g.hash {
-					keep = append(keep, v.plan)
+				if v := versionOf(sub.Acked); sub.Type == envoy.TypeRoute && v.plan != "" {
+					routed = append(routed, v.plan)
 				}
 			}
 		}
-		slices.Sort(keep)
-		if keep = slices.Compact(keep); !slices.Equal(keep, g.keep) {
+		if keep := g.kept(routed); !slices.Equal(keep, g.keep) {
 			g.keep = keep
 			c.publish(g)
 		}

@@ -46,6 +46,10 @@ func TestEarlierPlans(t *testing.T) {
 		}
 	}
 	f(first, "first", 200)
+	if err := w.Load(second); err != nil {
+		t.Fatal(err)
+	}
+	f(first, "first", 200) // whoever sent the second did not know of the first, as after a restart
 	if err := w.Load(second, first.Hash()); err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +59,13 @@ func TestEarlierPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(first, "first", 200)
-	f(second, "", 503) // not kept: nobody names it any more, or it is too late
+	f(second, "second", 200) // was in force until now
 	f(third, "third", 200)
+	if err := w.Load(third, first.Hash()); err != nil {
+		t.Fatal(err)
+	}
+	f(first, "first", 200)
+	f(second, "", 503) // not kept: nobody names it any more, or it is too late
 	if err := w.Load(third); err != nil {
 		t.Fatal(err)
 	}

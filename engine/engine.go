@@ -58,7 +58,8 @@ func New(d Deps) *Engine {
 // Load makes p the plan of all exchanges that begin from now on; those under
 // way keep theirs. All or nothing: on an error the old plan serves on. Of the
 // plans before, those whose hashes are in keep still serve requests that name
-// their entries by Head.Digest; it must not be called twice at once.
+// their entries by Head.Digest, and so does the one that p replaces, which the
+// router has until it hears of p; it must not be called twice at once.
 func (e *Engine) Load(p *plan.Plan, keep ...string) error {
 	old := e.program.Load()
 	next, err := newProgram(p, e.deps, old)
@@ -66,7 +67,7 @@ func (e *Engine) Load(p *plan.Plan, keep ...string) error {
 		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
 	}
 	for _, was := range append([]*program{old}, old.earlier...) {
-		if was.hash != next.hash && slices.Contains(keep, was.hash) {
+		if was.hash != next.hash && (was == old && e.deps.Routed || slices.Contains(keep, was.hash)) {
 			kept := *was
 			kept.earlier = nil
 			next.earlier = append(next.earlier, &kept)
