@@ -33,6 +33,7 @@ type beside struct {
 	endpoints *endpoint.Server
 	envoy     *http.Client // Envoy's admin interface
 	ports     atomic.Int64 // of the plan
+	listens   atomic.Bool  // Envoy can ask
 	log       *slog.Logger
 }
 
@@ -66,6 +67,8 @@ func (b *beside) ready() error {
 	}
 	text, err := b.ask(http.MethodGet, "/ready")
 	switch {
+	case !b.listens.Load():
+		return errors.New("the engine does not listen yet")
 	case err != nil:
 		return fmt.Errorf("admin interface of Envoy: %w", err)
 	case strings.TrimSpace(text) != "LIVE":
@@ -141,6 +144,7 @@ func (b *beside) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("socket for Envoy: %w", err)
 	}
+	b.listens.Store(true)
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.endpoints.Run(run) })
 	group.Go(func() error { return b.processor.Run(run, l) })

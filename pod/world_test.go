@@ -80,12 +80,16 @@ type running struct {
 }
 
 // start runs a native pod of the Gateway. A nil controller is one that is away.
-func start(t *testing.T, gateway, keep string, c *controller, l *ledger) *running {
+func start(t *testing.T, gateway, keep string, c *controller, l *ledger, change ...func(*Options)) *running {
 	t.Helper()
-	p := newPod(Options{
+	o := Options{
 		Plane: source.PlaneNative, Gateway: gateway, Node: gateway, XDSAddress: "controller:1", Keep: keep,
 		Drain: time.Minute, Config: &rest.Config{Host: "http://127.0.0.1:1"}, Log: slog.New(slog.DiscardHandler), Version: "0.1",
-	})
+	}
+	for _, do := range change {
+		do(&o)
+	}
+	p := newPod(o)
 	p.notice, p.guard = 0, func(netip.Addr) error { return nil } // backends are on this host
 	p.feed.Stream.Options = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	p.feed.Stream.Dial = func(ctx context.Context, _ string) (net.Conn, error) {
