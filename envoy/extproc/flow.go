@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -85,7 +86,28 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 		}
 		step = f.x.Body(ctx, []byte{})
 	}
-	return f.forward(step, nil, toRequestHeaders)
+	out := f.forward(step, nil, toRequestHeaders)
+	if out.GetImmediateResponse() != nil && !r.GetEndOfStream() {
+		f.linger(attribute(m, "request.protocol"), h)
+	}
+	return out
+}
+
+// linger gives the small body of a request that is refused by its head the
+// time to arrive. Envoy resets a stream of HTTP/2 whose answer is complete
+// before the request is; that is allowed (RFC 9113, 8.1), but curl 7.88, for
+// one, loses the answer when both come at once.
+func (f *flow) linger(protocol string, h http.Header) {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if protocol != "HTTP/2" || err != nil || n > small {
+		return
+	}
+	wait := time.NewTimer(f.server.opts.Linger)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-f.ctx.Done():
+	}
 }
 
 func (f *flow) requestBody(r *extproc.HttpBody) *extproc.ProcessingResponse {

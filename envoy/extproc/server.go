@@ -31,6 +31,11 @@ const (
 	late = 2 * time.Second
 	// drain is how long Run lets requests end before it cuts them off.
 	drain = 30 * time.Second
+	// linger is how long a body may be behind its head.
+	linger = 10 * time.Millisecond
+	// small is a body that comes with its head, in bytes: clients need not wait
+	// for a window.
+	small = 64 << 10
 	// overhead is room in a message beside a body.
 	overhead = 1 << 20
 )
@@ -54,6 +59,9 @@ type Options struct {
 	// Late bounds how long the log entry of a request is waited for after its
 	// stream has ended; 0 means 2 s.
 	Late time.Duration
+	// Linger is how long the refusal of a request over HTTP/2 waits for a small
+	// body, which is then not cut off; 0 means 10 ms.
+	Linger time.Duration
 }
 
 // Server is Envoy's external processor and access log.
@@ -80,6 +88,9 @@ func New(o Options) *Server {
 	}
 	if o.Drain <= 0 {
 		o.Drain = drain
+	}
+	if o.Linger <= 0 {
+		o.Linger = linger
 	}
 	if o.Inner == nil {
 		o.Inner = func(string, http.Header) bool { return false }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/envoy"
 	"github.com/egret-gateway/egret/plan"
@@ -227,6 +229,39 @@ func TestRefused(t *testing.T) {
 	if r := w.record(); r.Code != "refused" || r.Gateway != "g/w" {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestLinger: a refusal does not overtake the small body of a request over
+// HTTP/2, and waits for no other.
+func TestLinger(t *testing.T) {
+	w := newWorld(t, Options{Linger: time.Hour})
+	refused := func(protocol string, end bool, length string) *exchange {
+		x := w.begin(envoy.MetaGateway, "g/w", envoy.MetaPort, "80")
+		m := request(end, ":method: POST", ":path: /x", ":authority: gw", "content-length: "+length)
+		m.Attributes = map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {Fields: map[string]*structpb.Value{"request.protocol": structpb.NewStringValue(protocol)}}}
+		if err := x.stream.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	answer := func(x *exchange) {
+		t.Helper()
+		if out, err := x.stream.Recv(); err != nil || refusal(out) != 404 {
+			t.Errorf("%v %v", out, err)
+		}
+		w.record()
+	}
+	answer(refused("HTTP/1.1", false, "2"))
+	answer(refused("HTTP/2", true, "0"))
+	answer(refused("HTTP/2", false, "1000000"))
+	x := refused("HTTP/2", false, "2")
+	w.record() // it is decided
+	x.leave()
+	if out, err := x.stream.Recv(); err == nil {
+		t.Errorf("answered at once: %v", out)
+	}
+	w = newWorld(t, Options{})
+	answer(refused("HTTP/2", false, "2"))
 }
 
 // TestTry: the filter of the cluster has Envoy try again without the field
