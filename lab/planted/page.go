@@ -10,7 +10,7 @@ const head = `# Defects of the reference controller
 
 What the reference is known to do wrong, by number and severity (S1 crash or security, S2 wrong behaviour, S3 missing feature), and the test
 that fails when it is done here. Made by ` + "`go run ./lab/planted -page`" + ` from lab/planted/defects; ` + "`make planted`" + ` puts every defect into the code
-and sees the test fail. Tests marked (cluster) have that build tag and need an API server, which `+"`make cluster-build`"+` compiles.
+and sees the test fail. Tests marked (cluster) have that build tag and need an API server, which ` + "`make cluster-build`" + ` compiles.
 
 | number | the reference | Egret | test |
 | --- | --- | --- | --- |
