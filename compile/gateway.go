@@ -61,6 +61,21 @@ func (c *compiler) badInfrastructure(o *gwv1.Gateway) *problem {
 	return c.badReference(string(ref.Group), string(ref.Kind), name{o.Namespace, ref.Name})
 }
 
+// badAddresses refuses to promise what the Service before the pods cannot be
+// asked for: more than one address, or a name.
+func badAddresses(o *gwv1.Gateway) *problem {
+	const reason = string(gwv1.GatewayReasonUnsupportedAddress)
+	for _, a := range o.Spec.Addresses {
+		if kind := deref(a.Type, gwv1.IPAddressType); kind != gwv1.IPAddressType {
+			return problemf(reason, "Address %q is of type %s; only one of type IPAddress can be asked for.", a.Value, kind)
+		}
+	}
+	if n := len(o.Spec.Addresses); n > 1 {
+		return problemf(reason, "%d addresses are asked for; a Gateway has one.", n)
+	}
+	return nil
+}
+
 func (c *compiler) badReference(group, kind string, target name) *problem {
 	const reason = string(gwv1.GatewayReasonInvalidParameters)
 	object := c.configMaps[target]
@@ -84,7 +99,7 @@ func (c *compiler) compileGateways() {
 			c.pass(o)
 			continue
 		}
-		g := &gateway{name: nameOf(o), object: o, problem: cmp.Or(bad[class], c.badInfrastructure(o))}
+		g := &gateway{name: nameOf(o), object: o, problem: cmp.Or(bad[class], c.badInfrastructure(o), badAddresses(o))}
 		for i := range o.Spec.Listeners {
 			g.listeners = append(g.listeners, c.compileListener(g, &o.Spec.Listeners[i]))
 		}
