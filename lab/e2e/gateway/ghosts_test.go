@@ -68,6 +68,41 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 			w.gatewayHas(t, soon, ns, fmt.Sprint("stuck-", i), "Programmed=False Pending")
 		}
 	})
+	t.Run("objects that somebody deletes are made again", func(t *testing.T) {
+		gateway("healed", "")
+		kinds := []string{"deployments", "services", "serviceaccounts", "configmaps"}
+		name := p.service(ns, "healed")
+		w.Eventually(t, soon, "its objects", func() error { return w.there(ns, name, true, kinds...) })
+		for _, kind := range kinds {
+			was := w.Object(t, kind, ns, name).GetUID()
+			w.Delete(t, kind, ns, name)
+			w.Eventually(t, soon, kind+" are made again", func() error {
+				o, err := w.Find(kind, ns, name)
+				if err == nil && o.GetUID() == was {
+					err = fmt.Errorf("the old one is there")
+				}
+				return err
+			})
+		}
+		w.Eventually(t, soon, "the address of the new Service", func() error {
+			ip := at(w.Object(t, "services", ns, name), "status.loadBalancer.ingress.0.ip")
+			if got := w.address(t, ns, "healed"); got == "" || got != ip {
+				return fmt.Errorf("the Gateway says %q, the Service has %v", got, ip)
+			}
+			return nil
+		})
+	})
+	t.Run("gateway-52 an address that the Gateway asks for is got, or refused", func(t *testing.T) {
+		gateway("asks", "  addresses: [{type: IPAddress, value: "+map[string]string{"native": "10.250.1.201", "envoy": "10.250.1.202"}[p.name]+"}]\n")
+		w.Eventually(t, soon, "that address", func() error {
+			if got := w.address(t, ns, "asks"); !strings.HasPrefix(got, "10.250.1.20") {
+				return fmt.Errorf("it is %q", got)
+			}
+			return nil
+		})
+		gateway("named", "  addresses: [{type: Hostname, value: gw.example.com}]\n")
+		w.gatewayHas(t, soon, ns, "named", "Accepted=False UnsupportedAddress")
+	})
 	t.Run("gateway-59 a Gateway of nothing but TCP", func(t *testing.T) {
 		w.Put(t, ns, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: tcp}\nspec:\n  gatewayClassName: "+p.class+
 			"\n  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: ghost}}\n  listeners: [{name: tcp, port: 80, protocol: TCP}]")

@@ -52,6 +52,18 @@ func (w *world) clusters(t *testing.T, p *plane) {
 			t.Errorf("none; there are %v", regexp.MustCompile(`"`+l.ns+`-[a-z0-9-]*"`).FindAllString(string(out), -1))
 		}
 	})
+	t.Run("gateway-98 Envoy has its listeners, clusters and endpoints from the controller", func(t *testing.T) {
+		for _, want := range []string{`"name": "listener-80"`, `"name": "listener-443"`, "ListenersConfigDump", "ClustersConfigDump", "EndpointsConfigDump", `"dynamic_active_clusters"`} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("no %s", want)
+			}
+		}
+		for _, image := range elements(pod, "spec.containers") {
+			if image["name"] == "envoy" && image["image"] != "docker.io/envoyproxy/envoy:v1.37-latest" {
+				t.Errorf("it is %v", image["image"])
+			}
+		}
+	})
 	t.Run("gateway-92 no private key is in Envoy's dump", func(t *testing.T) {
 		if strings.Contains(string(out), "PRIVATE KEY") {
 			t.Error("there is one")

@@ -149,11 +149,9 @@ func (w *world) weights(t *testing.T, p *plane) {
 	f := func(name, route string, calls int, left, right string, low, high float64) {
 		t.Run(name, func(t *testing.T) {
 			l.route(t, route, "- backendRefs: ["+left+", "+right+"]")
-			l.Eventually(t, soon, "the route is there", func() error {
-				if a, err := l.call(route, "/"); err != nil || a.Status == 404 {
-					return fmt.Errorf("%d, %v", a.Status, err)
-				}
-				return nil
+			l.Eventually(t, soon, "the route and its backends are there", func() error {
+				a, err := l.call(route, "/")
+				return a.Want(200, err)
 			})
 			if share := l.share(t, route, calls); share < low || share > high {
 				t.Errorf("red has %.3f of the calls, want %.2f to %.2f", share, low, high)

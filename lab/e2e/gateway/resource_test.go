@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -187,17 +188,23 @@ func (w *world) stored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	restore := sync.OnceFunc(func() {
 		w.Finally(t, "apply", "--server-side", "--force-conflicts", "-f", stage.Manifest("crds/ainetworking.prototype.x-k8s.io_xbackenddestinations.yaml"))
 	})
+	t.Cleanup(restore)
 	w.Kubectl(t, "patch", "crd", definition, "--type=json", "-p", string(patch))
+	var places []*place
 	for _, p := range w.planes {
 		l := w.place(t, p)
 		const wrong = "apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0\nkind: XBackendDestination\nmetadata: {name: wrong}\n" +
 			"spec: {destination: {type: Fqdn, service: {name: answer, namespace: SITE}, ports: [{number: 80, protocol: HTTP}]}}"
 		w.Eventually(t, soon, "the older definition", func() error { return l.Send(l.ns, wrong) })
+		places = append(places, l)
+	}
+	restore()
+	for _, l := range places {
 		l.route(t, "wrong", backend("wrong", 80))
-		t.Run("gateway-4 B-02 an object that was stored before serves nobody and says so, on "+p.name, func(t *testing.T) {
+		t.Run("gateway-4 B-02 an object that was stored before serves nobody and says so, on "+l.name, func(t *testing.T) {
 			l.answers(t, "wrong", 500)
 			l.backendHas(t, soon, "wrong", "Available=False Invalid")
 			l.put(t, fqdn("right", "answer.SITE.svc.cluster.local", 80))

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // Limits of waits.
 const (
 	swift = 5 * time.Second // for a change to take effect (acceptance gateway 34)
-	soon  = 30 * time.Second
+	soon  = time.Minute
 	late  = 2 * time.Minute
 )
 
@@ -79,6 +79,7 @@ func TestGateway(t *testing.T) {
 		}
 	})
 	t.Run("nothing was restarted by all that", w.unharmed)
+	t.Run("restart", w.restart)
 }
 
 // build makes what the parts share.
