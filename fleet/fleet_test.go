@@ -213,3 +213,17 @@ func TestPlane(t *testing.T) {
 	f("egret-internal", source.PlaneEnvoy, source.PlaneEnvoy)
 	f("wg-ai-gateway", source.PlaneNative, source.PlaneNative)
 }
+
+// The binding outlives no class: a controller that goes before its Gateways
+// cannot remove it.
+func TestReviewersOwner(t *testing.T) {
+	f := plain("egret", "team-a", "models")
+	if owners := f.reviewers().OwnerReferences; len(owners) != 0 {
+		t.Errorf("without a GatewayClass there are owners %v", owners)
+	}
+	f.Class.UID = "22222222-2222-3333-4444-555555555555"
+	want := []metav1.OwnerReference{{APIVersion: "gateway.networking.k8s.io/v1", Kind: "GatewayClass", Name: "egret", UID: f.Class.UID}}
+	if diff := cmp.Diff(want, f.reviewers().OwnerReferences); diff != "" {
+		t.Errorf("owners (-want +got):\n%s", diff)
+	}
+}

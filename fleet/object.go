@@ -106,10 +106,16 @@ const kindReviewers = "ClusterRoleBinding"
 
 // reviewers binds the ServiceAccount to the cluster's own role for those who
 // have tokens and access reviewed. It is in no namespace, so it cannot be owned
-// by the Gateway: Prune removes it.
+// by the Gateway: Prune removes it, or, where a controller goes before its
+// Gateways, the cluster does with the class.
 func (f *Fleet) reviewers() *rbacv1.ClusterRoleBinding {
 	meta := f.meta()
 	meta.Namespace, meta.OwnerReferences = "", nil
+	if f.Class.UID != "" {
+		meta.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: gwv1.GroupVersion.String(), Kind: "GatewayClass", Name: f.Class.Name, UID: f.Class.UID,
+		}}
+	}
 	meta.Name = "egret-" + hash([]byte(f.Gateway.Namespace+"/"+f.Name()))
 	return &rbacv1.ClusterRoleBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: kindReviewers},

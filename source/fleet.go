@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -35,6 +36,8 @@ type Class struct {
 	// Internal is set when Gateways of the class get a Service that is only
 	// reachable from inside the cluster (acceptance gateway 120).
 	Internal bool
+	// UID is that of the GatewayClass object, "" where there is none.
+	UID types.UID
 }
 
 // Class returns the class of that name and whether it is ours. A GatewayClass
@@ -45,7 +48,7 @@ func (s *Snapshot) Class(name string) (Class, bool) {
 	c := Class{Name: name, Internal: name == "egret-internal"}
 	for _, o := range s.GatewayClasses {
 		if o.Name == name {
-			c.Controller = string(o.Spec.ControllerName)
+			c.Controller, c.UID = string(o.Spec.ControllerName), o.UID
 			return c, c.Controller == ControllerWG || c.Controller == ControllerEgret
 		}
 	}
