@@ -83,13 +83,16 @@ func (b *beside) ready() error {
 	return err
 }
 
-// drain has Envoy ask its clients to go elsewhere and waits until no request
-// is under way.
-func (b *beside) drain(ctx context.Context) {
+// leave has Envoy ask its clients to go elsewhere; it takes connections as
+// before.
+func (b *beside) leave() {
 	if _, err := b.ask(http.MethodPost, "/drain_listeners?graceful&skip_exit"); err != nil {
 		b.log.Warn("Envoy cannot be drained", "error", err)
-		return
 	}
+}
+
+// drain waits until no request is under way.
+func (b *beside) drain(ctx context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {

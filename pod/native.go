@@ -37,6 +37,8 @@ func (n *native) ready() error {
 	return nil
 }
 
+func (n *native) leave() { n.server.Leave() }
+
 func (n *native) drain(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {

@@ -62,6 +62,10 @@ const KeepPath = "/var/lib/egret/feed"
 type plane interface {
 	apply(ctx context.Context, f *feed.Feed) error
 	ready() error
+	// leave has clients close their connections after the next answer, so that
+	// few are idle when drain closes them: who sends a request just then is left
+	// without an answer. New connections are still taken.
+	leave()
 	// drain stops taking connections and returns when what is under way has
 	// ended, or with ctx.
 	drain(ctx context.Context)
@@ -112,7 +116,7 @@ func newPod(o Options) *pod {
 
 // run answers the probes on l, and serves.
 func (p *pod) run(ctx context.Context, l net.Listener) error {
-	probe := &probes{ready: p.ready, drain: p.drain, limit: p.o.Drain, notice: p.notice, metrics: p.metrics.Registry, log: p.log}
+	probe := &probes{ready: p.ready, leave: p.leave, drain: p.drain, limit: p.o.Drain, notice: p.notice, metrics: p.metrics.Registry, log: p.log}
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return probe.serve(run, l) })
 	group.Go(func() error { return p.serve(run) })
@@ -261,6 +265,12 @@ func (p *pod) ready() error {
 		return errors.New("no configuration yet: waiting for the controller at " + p.o.XDSAddress)
 	}
 	return p.plane.ready()
+}
+
+func (p *pod) leave() {
+	if p.last.Load() != nil {
+		p.plane.leave()
+	}
 }
 
 func (p *pod) drain(ctx context.Context) {

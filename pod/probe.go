@@ -22,9 +22,10 @@ const notice = 5 * time.Second
 // probes answer the kubelet on source.PodPort.
 type probes struct {
 	ready   func() error              // why requests should not be sent here; nil when they may
+	leave   func()                    // has clients close their connections after the next answer
 	drain   func(ctx context.Context) // returns when what is under way has ended, or with ctx
 	limit   time.Duration             // of draining
-	notice  time.Duration             // before it
+	notice  time.Duration             // between the two
 	metrics *prometheus.Registry
 	log     *slog.Logger
 
@@ -72,6 +73,7 @@ func (p *probes) run() {
 	p.draining.Store(true)
 	p.log.Info("draining", "limit", p.limit.String())
 	begun := time.Now()
+	p.leave()
 	time.Sleep(p.notice)
 	ctx, cancel := context.WithTimeout(context.Background(), p.limit)
 	defer cancel()

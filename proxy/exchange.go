@@ -44,7 +44,7 @@ func (p *port) handle(w http.ResponseWriter, r *http.Request) {
 	e.ctx, e.cancel = context.WithCancelCause(r.Context())
 	e.watch.ctl, e.watch.cancel = e.ctl, e.cancel
 	defer e.end()
-	if p.stale(r) {
+	if p.stale(r) || p.server.leaving.Load() {
 		w.Header().Set("Connection", "close")
 	}
 	var step engine.Step

@@ -41,6 +41,7 @@ type Server struct {
 	mu       sync.Mutex            // one Apply or Shutdown at a time
 	closed   bool
 	draining sync.WaitGroup
+	leaving  atomic.Bool
 }
 
 type ports map[portKey]*port
@@ -165,6 +166,10 @@ func (s *Server) Bound() []Bound {
 	}
 	return out
 }
+
+// Leave has clients close their connections after the next answer: HTTP/1.1 by
+// "Connection: close", HTTP/2 by GOAWAY. New ones are taken as before.
+func (s *Server) Leave() { s.leaving.Store(true) }
 
 // Shutdown stops taking connections and returns when the requests under way
 // have ended or the drain time is over.

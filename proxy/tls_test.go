@@ -205,6 +205,19 @@ func TestApply(t *testing.T) {
 			t.Errorf("the next: %d", res.StatusCode)
 		}
 	})
+	t.Run("gateway-50 a server that is to stop has clients close their connections, and takes new ones", func(t *testing.T) {
+		r := newRig(t, false)
+		r.apply(simple(r.backend("b", echo("b"))))
+		if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 200 || res.Close {
+			t.Errorf("before: %d, close %v", res.StatusCode, res.Close)
+		}
+		r.server.Leave()
+		for range 2 {
+			if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 200 || !res.Close {
+				t.Errorf("after: %d, close %v", res.StatusCode, res.Close)
+			}
+		}
+	})
 	t.Run("a stopped server takes no plan", func(t *testing.T) {
 		r := newRig(t, false)
 		r.server.Shutdown()
