@@ -26,7 +26,7 @@ func TestRelease(t *testing.T) {
 	step("old controllers, new planes", func(t *testing.T) {
 		s.roll(t, "images: {egret: "+image+"latest}", "latest")
 		s.enforced(t, 21)
-		s.lossless(t)
+		s.lost(t, unannounced)
 	})
 	gone := ""
 	step("gateway-61 new controllers, old planes: a plan that they do not know is refused, and what they have serves on", func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestRelease(t *testing.T) {
 		s.Kubectl(t, "wait", "gateway/maas-default-gateway", "-n", "openshift-ingress", "--for=condition=Programmed", "--timeout="+soon.String())
 		s.refused(t, gone)
 		s.enforced(t, 23)
-		s.lossless(t)
+		s.lost(t, unannounced)
 	})
 	step("gateway-49 parameters of a fleet that change roll it, and no call fails", s.parametersChange)
 	step("gateway-50 the planes are swapped, and no call fails", s.planesSwap)

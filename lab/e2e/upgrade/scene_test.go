@@ -5,10 +5,13 @@ package upgrade
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,7 +77,8 @@ func prepare(t *testing.T, c *cluster.Cluster) *scene {
 	s.begin(t, "calls", 200, stage.Steady{Token: token, Rate: 20})
 	s.begin(t, "streams", 200, stage.Steady{Token: token, Streams: 4, Stream: words(80)})
 	s.begin(t, "models", 200, stage.Steady{Token: s.Person(t), Rate: 3, Method: http.MethodGet, URL: s.URL("/v1/models")})
-	s.begin(t, "mints", 201, stage.Steady{Token: s.Person(t), Rate: 2, URL: s.URL("/maas-api/v1/tokens"), Body: `{"expiration": "1h"}`})
+	// One after the other: the previous release fails when a person mints twice at once.
+	s.begin(t, "mints", 201, stage.Steady{Token: s.Person(t), Streams: 1, URL: s.URL("/maas-api/v1/tokens"), Stream: `{"expiration": "1h"}`})
 	return s
 }
 
@@ -85,11 +89,27 @@ func (s *scene) begin(t *testing.T, name string, want int, steady stage.Steady) 
 // lossless fails the test with what has failed since it was called before.
 func (s *scene) lossless(t *testing.T) {
 	t.Helper()
+	s.lost(t, 0)
+}
+
+// unannounced is how many calls may find their connection closed when planes
+// of the previous release stop: these close idle connections without a word
+// before. (With the next release this is 0.)
+const unannounced = 5
+
+// lost is lossless but for so many calls of each load whose connection was
+// closed before there was an answer.
+func (s *scene) lost(t *testing.T, closed int) {
+	t.Helper()
 	for name, l := range s.loads {
 		calls := l.SoFar()
-		bad, first := 0, ""
+		bad, first, left := 0, "", closed
 		for _, c := range calls[l.seen:] {
 			if c.Status == l.want && c.Err == nil {
+				continue
+			}
+			if left--; left >= 0 && c.Status == 0 && (errors.Is(c.Err, io.EOF) || errors.Is(c.Err, syscall.ECONNRESET)) {
+				t.Logf("%s: %v", name, c)
 				continue
 			}
 			if bad++; bad <= 5 {
