@@ -22,6 +22,7 @@ type ground struct {
 	mu      sync.Mutex
 	applied []string         // Gateway and image, in the order of the attempts
 	fail    map[string]error // by Gateway
+	unrest  map[string]int   // by Gateway: so many attempts leave it unsettled
 	hold    map[string]bool  // by Gateway: the attempt lasts until release
 	release chan any         // of the bubble
 	pruned  int
@@ -31,6 +32,10 @@ func (g *ground) Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error) 
 	g.mu.Lock()
 	g.applied = append(g.applied, f.Gateway.Name+" "+f.Image)
 	hold, err := g.hold[f.Gateway.Name], g.fail[f.Gateway.Name]
+	unsettled := g.unrest[f.Gateway.Name] > 0
+	if unsettled {
+		g.unrest[f.Gateway.Name]--
+	}
 	g.mu.Unlock()
 	if hold {
 		select {
@@ -39,7 +44,7 @@ func (g *ground) Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error) 
 			return fleet.State{}, ctx.Err()
 		}
 	}
-	return fleet.State{Replicas: 1}, err
+	return fleet.State{Replicas: 1, Unsettled: unsettled}, err
 }
 
 func (g *ground) Prune(context.Context, []fleet.Fleet) error {
@@ -119,6 +124,20 @@ func TestFleets(t *testing.T) {
 			time.Sleep(time.Minute) // of the bubble
 			if got := results(); !slices.ContainsFunc(got, func(r applied) bool { return r.key == "well" && r.err == nil }) {
 				t.Errorf("results are %v", got)
+			}
+		})
+	})
+	t.Run("one that is not settled is looked at every second until it is", func(t *testing.T) {
+		g := &ground{unrest: map[string]int{"taken": 5}}
+		working(t, g, func(s *fleets, results func() []applied) {
+			s.want("taken", fleetCalled("taken", "1"))
+			time.Sleep(5500 * time.Millisecond)
+			if got := len(results()); got != 6 {
+				t.Errorf("%d attempts in 5.5 s", got)
+			}
+			time.Sleep(time.Minute)
+			if got := len(results()); got != 6 {
+				t.Errorf("%d attempts at last", got)
 			}
 		})
 	})
