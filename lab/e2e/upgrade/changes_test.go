@@ -21,32 +21,24 @@ import (
 	"github.com/egret-gateway/egret/source"
 )
 
-// parametersChange rolls both fleets with another request, a label and a third
-// pod, and back.
+// parametersChange rolls both fleets with another request, a label, a third pod
+// and the other plane: Envoy in front, the native plane behind.
 func (s *scene) parametersChange(t *testing.T) {
-	for _, f := range fleets {
-		s.parameters(t, f, "replicas: 3\nresources: {proxy: {requests: {cpu: 51m}}, extproc: {requests: {cpu: 51m}}}\npod: {labels: {example.com/round: two}}")
-	}
-	for _, f := range fleets {
-		s.await(t, f, `{.spec.template.metadata.labels.example\.com/round}`, "two")
-		s.await(t, f, `{.spec.template.spec.containers[?(@.name!="envoy")].resources.requests.cpu} {.status.readyReplicas}`, "51m 3")
-	}
-	s.lossless(t)
-}
-
-// planesSwap puts Envoy in front and the native plane behind.
-func (s *scene) planesSwap(t *testing.T) {
 	for i, plane := range []string{source.PlaneEnvoy, source.PlaneNative} {
-		s.parameters(t, fleets[i], "plane: "+plane)
+		s.parameters(t, fleets[i], "plane: "+plane+"\nreplicas: 3\npod: {labels: {example.com/round: two}}\n"+
+			"resources: {proxy: {requests: {cpu: 51m}}, extproc: {requests: {cpu: 51m}}}")
 	}
 	for i, containers := range []string{"envoy extproc", "proxy"} {
 		s.await(t, fleets[i], "{.spec.template.spec.containers[*].name}", containers)
+		s.await(t, fleets[i], `{.spec.template.metadata.labels.example\.com/round} {.status.readyReplicas}`, "two 3")
+		s.await(t, fleets[i], `{.spec.template.spec.containers[?(@.name!="envoy")].resources.requests.cpu}`, "51m")
 	}
 	s.enforced(t, 24)
 	s.lossless(t)
 }
 
-// evictions takes a pod of each fleet, as kubectl drain does.
+// evictions takes a pod of each fleet, as kubectl drain does, and is refused a
+// second one meanwhile.
 func (s *scene) evictions(t *testing.T) {
 	for _, f := range fleets {
 		pods := s.pods(t, f)
@@ -58,9 +50,9 @@ func (s *scene) evictions(t *testing.T) {
 		}
 	}
 	for _, f := range fleets {
-		s.Eventually(t, late, "two pods of "+f.name, func() error {
+		s.Eventually(t, late, "the pods of "+f.name, func() error {
 			got, err := s.Try("get", "deployment", f.name, "-n", f.namespace, "-o", "jsonpath={.status.availableReplicas}")
-			if err == nil && got != "2" {
+			if err == nil && got != "3" {
 				err = fmt.Errorf("%s are available", got)
 			}
 			return err
