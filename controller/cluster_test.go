@@ -33,7 +33,7 @@ import (
 )
 
 // TestController runs the tests of the controller of class egret one after the
-// other, as there is one of a name, and beside those of other names.
+// other, as there is one of a name, and beside those of TestReference.
 func TestController(t *testing.T) {
 	t.Parallel()
 	t.Run("programmed", testProgrammed)
@@ -45,6 +45,8 @@ func TestController(t *testing.T) {
 	t.Run("apart", testApart)
 	t.Run("events", testEvents)
 	t.Run("reviews", testReviews)
+	t.Run("unbound", testUnbound)
+	t.Run("unread", testUnread)
 	t.Run("delivered", testDelivered)
 	t.Run("takeover", testTakeover)
 }

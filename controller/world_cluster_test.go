@@ -257,7 +257,7 @@ func (w *world) pod(gateway, plane string) *pods.Pod {
 func (r *replica) join(p *pods.Pod) <-chan error {
 	r.w.Helper()
 	r.w.await("fleet "+p.Fleet, func() bool {
-		return server.Has("/api/v1/namespaces/"+p.Namespace+"/serviceaccounts/"+p.Fleet) && server.Has("/api/v1/namespaces/"+p.Namespace+"/configmaps/"+p.Fleet)
+		return server.Has("/apis/apps/v1/namespaces/" + p.Namespace + "/deployments/" + p.Fleet) // the last of it
 	})
 	r.w.await("controller that listens", r.listens)
 	p.Address = r.address

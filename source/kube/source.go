@@ -18,8 +18,8 @@ import (
 
 // Options says what is read, from where, and as whom status is written.
 type Options struct {
-	// Config is how the API server is reached. Where it sets no QPS, 50
-	// requests per second are made to read and as many to write, 100 at once.
+	// Config is how the API server is reached. Where it sets no QPS, there is
+	// no limit but the API server's own; eight statuses are written at once.
 	Config *rest.Config
 	// Controller is the controllerName whose entries in status are ours, and
 	// the field manager that writes them. It may be empty where nothing is

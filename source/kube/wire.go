@@ -22,15 +22,10 @@ import (
 	"github.com/egret-gateway/egret/source"
 )
 
-// Requests per second to the API server, and how many at once: enough for the
-// status of hundreds of routes in seconds, little enough for priority and
-// fairness to stay out of it.
-const (
-	defaultQPS   = 50
-	defaultBurst = 100
-)
-
 // newClient returns a client that speaks JSON and decodes nothing but errors.
+// Where the configuration sets no rate there is none: what is written at once
+// is bounded (atOnce), and who is served when is for the API server's priority
+// and fairness to say. The status of thousands of routes is told in seconds.
 func newClient(config *rest.Config) (*rest.RESTClient, error) {
 	c := rest.CopyConfig(config)
 	scheme := runtime.NewScheme()
@@ -38,7 +33,7 @@ func newClient(config *rest.Config) (*rest.RESTClient, error) {
 	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	if c.QPS == 0 && c.RateLimiter == nil {
-		c.QPS, c.Burst = defaultQPS, defaultBurst
+		c.QPS = -1
 	}
 	return rest.UnversionedRESTClientFor(c)
 }
