@@ -1,11 +1,16 @@
 package kube
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -97,5 +102,70 @@ func TestListenerStatus(t *testing.T) {
 				t.Errorf("the patch has no %s: %s", part, got)
 			}
 		}
+	})
+}
+
+// wireless is an API server without a network.
+type wireless func(*http.Request) (*http.Response, error)
+
+func (f wireless) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// silence is a watch in which nothing happens.
+type silence struct{ ctx context.Context }
+
+func (s silence) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, io.EOF
+}
+func (silence) Close() error { return nil }
+
+func TestAwaited(t *testing.T) {
+	t.Run("B-35 no snapshot before every kind has answered", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			answer := make(chan struct{})
+			s, err := New(Options{
+				Kinds: []Kind{{Name: "Secret"}, {Name: "ConfigMap"}}, Log: slog.New(slog.DiscardHandler),
+				Config: &rest.Config{Host: "http://api", Transport: wireless(func(r *http.Request) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/configmaps") {
+						select {
+						case <-answer:
+						case <-r.Context().Done():
+							return nil, r.Context().Err()
+						}
+					}
+					out := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Request: r}
+					switch q := r.URL.Query(); {
+					case q.Has("sendInitialEvents"):
+						out.StatusCode = http.StatusUnprocessableEntity
+						out.Body = io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`))
+					case q.Has("watch"):
+						out.Body = silence{r.Context()}
+					default:
+						out.Body = io.NopCloser(strings.NewReader(`{"metadata":{"resourceVersion":"1"},"items":[]}`))
+					}
+					return out, nil
+				})},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			var snapshots atomic.Int32
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx, func(source.Snapshot, source.Problems) { snapshots.Add(1) }) }()
+			time.Sleep(time.Minute) // of the bubble
+			if snapshots.Load() > 0 {
+				t.Error("a snapshot came without the ConfigMaps")
+			}
+			close(answer)
+			time.Sleep(time.Minute)
+			if snapshots.Load() == 0 {
+				t.Error("no snapshot came at all")
+			}
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	})
 }
