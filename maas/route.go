@@ -20,7 +20,7 @@ type endpoint struct {
 
 // within is how long a request may wait for the database and the cluster. Who
 // is away for longer is told to the caller.
-const within = 4 * time.Second
+const within = 3 * time.Second
 
 // endpoint returns what is registered for the method and path. There are few
 // enough to be read in one place, and none of the standard router's 405s,

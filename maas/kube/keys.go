@@ -10,7 +10,6 @@ import (
 
 	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/store"
-	"github.com/egret-gateway/egret/store/postgres"
 	"github.com/egret-gateway/egret/store/sqlite"
 )
 
@@ -30,7 +29,7 @@ func openKeys(ctx context.Context, c maas.Config, log *slog.Logger) (keys, error
 		return sqlite.Open(ctx, c.DataPath)
 	case maas.StorageExternal:
 		log.Info("API keys are kept in a database", "storage", c.Storage)
-		return postgres.Open(ctx, address(c))
+		return openDatabase(ctx, address(c), log)
 	}
 	return nil, fmt.Errorf("--storage=%s: choose in-memory, disk or external", c.Storage)
 }

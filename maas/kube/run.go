@@ -72,6 +72,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		o.Listening(listener.Addr())
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if d, is := keys.(*database); is {
+		group.Go(func() error { return d.run(ctx) })
+	}
 	group.Go(func() error {
 		return world.Run(ctx, func(s source.Snapshot, problems source.Problems) {
 			for _, p := range problems {

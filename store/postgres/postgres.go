@@ -38,7 +38,7 @@ var _ store.Store = (*Store)(nil)
 // and brings its tables up to date. Several replicas may do so at once. It
 // waits 10 s at most for a server that is away, and not at all for one that
 // refuses the user or has no such database; a migration then takes the time it
-// needs. Open refuses a database that a newer version of the program has
+// needs. One that is away is store.ErrAway. Open refuses a database that a newer version of the program has
 // written. Errors name host and database, never the password.
 func Open(ctx context.Context, address string) (*Store, error) {
 	config, err := parse(address)
@@ -132,7 +132,7 @@ func (s *Store) connect(ctx context.Context) error {
 			last = err // what the end of the wait interrupts says less
 		}
 		if !rest(ctx, 250*time.Millisecond) {
-			return fmt.Errorf("it does not answer; check that it runs and that its address is right: %w", last)
+			return fmt.Errorf("it does not answer; check that it runs and that its address is right: %w: %w", store.ErrAway, last)
 		}
 	}
 }
