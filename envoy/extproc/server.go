@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,7 @@ const (
 	// drain is how long Run lets requests end before it cuts them off.
 	drain = 30 * time.Second
 	// linger is how long a body may be behind its head.
-	linger = 10 * time.Millisecond
+	linger = 50 * time.Millisecond
 	// small is a body that comes with its head, in bytes: clients need not wait
 	// for a window.
 	small = 64 << 10
@@ -60,7 +61,7 @@ type Options struct {
 	// stream has ended; 0 means 2 s.
 	Late time.Duration
 	// Linger is how long the refusal of a request over HTTP/2 waits for a small
-	// body, which is then not cut off; 0 means 10 ms.
+	// body, which is then not cut off; 0 means 50 ms.
 	Linger time.Duration
 }
 
@@ -194,7 +195,8 @@ func (s *Server) idle() {
 }
 
 // Process serves one stream: one request, or one try of it.
-func (s *Server) Process(stream extproc.ExternalProcessor_ProcessServer) error {
+func (s *Server) Process(from extproc.ExternalProcessor_ProcessServer) error {
+	stream := &line{ExternalProcessor_ProcessServer: from}
 	meta, _ := metadata.FromIncomingContext(stream.Context())
 	if first(meta, envoy.MetaTry) != "" {
 		return s.serve(stream, &try{server: s})
@@ -205,7 +207,20 @@ func (s *Server) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 		return s.serve(stream, busy{})
 	}
 	s.counts.requests.Add(1)
-	return s.serve(stream, &flow{server: s, ctx: stream.Context(), meta: meta})
+	return s.serve(stream, &flow{server: s, ctx: stream.Context(), meta: meta, say: stream.Send})
+}
+
+// line is a stream on which more than one may speak.
+type line struct {
+	extproc.ExternalProcessor_ProcessServer
+	mu sync.Mutex
+}
+
+// Send implements extproc.ExternalProcessor_ProcessServer.
+func (l *line) Send(m *extproc.ProcessingResponse) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ExternalProcessor_ProcessServer.Send(m)
 }
 
 // peer is one end of a stream of messages.
