@@ -134,7 +134,7 @@ func TestMetadataRequests(t *testing.T) {
 	f("a secret that is missing: no request", plan.HTTPCall{URL: at, Secret: "secret/ns/none", SecretKey: "key"}, sent{})
 }
 
-// TestMetadataIsBounded: a service that does not answer costs 5 s at most, and
+// TestMetadataIsBounded: a service that does not answer costs 3 s at most, and
 // concurrent requests share one call.
 func TestMetadataIsBounded(t *testing.T) {
 	facts := []plan.Metadata{{

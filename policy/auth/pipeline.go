@@ -13,8 +13,9 @@ import (
 )
 
 // CallTimeout bounds each call that goes out: a token review, an access
-// review, a metadata request, a fetch of keys.
-const CallTimeout = 5 * time.Second
+// review, a metadata request, a fetch of keys. A request waits for one that is
+// away, and is answered within five seconds then.
+const CallTimeout = 3 * time.Second
 
 // Deps are what a Pipeline works with. Only what the policy's rules need must
 // be set; New says what is missing.

@@ -19,7 +19,7 @@ const (
 	DefaultEntries = 50_000           // reviews remembered
 	DefaultBytes   = 64 << 20         // memory they take
 	Grace          = 10 * time.Second // how long reviews outlive a source that fails
-	ReviewTimeout  = 5 * time.Second  // one call of a Reviewer
+	ReviewTimeout  = 3 * time.Second  // one call of a Reviewer
 	retryRate      = 10               // reviews per second, all tokens together, while the source fails
 )
 

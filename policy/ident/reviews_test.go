@@ -273,11 +273,11 @@ func TestCache(t *testing.T) {
 		time.Sleep(time.Second)
 		b.expect("b", "unavailable", 12)
 	})
-	run("a source that does not answer is given 5 s", func(t *testing.T, b *bench) {
+	run("a source that does not answer is given 3 s", func(t *testing.T, b *bench) {
 		b.slow = time.Hour
 		start := time.Now()
 		b.expect("b", "unavailable", 1)
-		if d := time.Since(start); d != 5*time.Second {
+		if d := time.Since(start); d != 3*time.Second {
 			t.Errorf("it took %s", d)
 		}
 	})

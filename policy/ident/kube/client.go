@@ -20,7 +20,7 @@ import (
 
 // Bounds of what a Client asks of the API server.
 const (
-	Within = 5 * time.Second // one question, its wait for a turn included
+	Within = 3 * time.Second // one question, its wait for a turn included
 	AtOnce = 64              // questions under way; others wait their turn
 )
 

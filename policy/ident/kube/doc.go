@@ -2,7 +2,7 @@
 // may do, and remembers who was refused since.
 //
 //	ident.Cache ─► Client.Review ─► TokenReview          ┐ one HTTP/2 connection, at most
-//	policy/auth ─► Client.Access ─► SubjectAccessReview  ┘ 64 questions at once, 5 s each
+//	policy/auth ─► Client.Access ─► SubjectAccessReview  ┘ 64 questions at once, 3 s each
 //	feed ─► Denials.Set, Heard ─► Revoked, Epoch           asked on every request, from memory
 //
 // The API server decides; nothing is concluded from a token that it has not
