@@ -53,7 +53,7 @@ func (s *scene) ledger(t *testing.T, user string) sum {
 func (s *scene) sql(t *testing.T, what, user string) int {
 	t.Helper()
 	return number(t, s.Kubectl(t, "exec", "-n", s.stores, "deployment/postgres", "--", "/usr/lib/postgresql/15/bin/psql", "-h", "/tmp", "-U", "egret", "-Atc",
-		"SELECT "+what+" FROM ledger WHERE gateway = 'openshift-ingress/maas-default-gateway' AND verdict = 'allowed' AND username = '"+user+"'"))
+		"SELECT "+what+" FROM ledger WHERE gateway = 'openshift-ingress/maas-default-gateway' AND status = 200 AND username = '"+user+"'"))
 }
 
 // counter adds up the windows of somebody's counters.

@@ -71,10 +71,11 @@ func (s *scene) begin(t *testing.T, caller, gone *person) []*load {
 		}
 		return r.calls
 	}
+	strangers := func(r row, _ bool) []string { return slices.Concat(r.strangers, r.calls) }
 	api := func(r row, _ bool) []string { return r.api }
 	return []*load{
 		{s.Load(t, stage.Steady{Token: caller.token, Rate: 100, Streams: 20}), "calls", []string{"200"}, calls},
-		{s.Load(t, stage.Steady{Token: gone.token, Rate: 5}), "calls with a revoked token", []string{"401", "403"}, calls},
+		{s.Load(t, stage.Steady{Token: gone.token, Rate: 5}), "calls with a revoked token", []string{"401"}, strangers},
 		{s.Load(t, stage.Steady{Token: caller.login, Rate: 2, Method: http.MethodGet, URL: s.URL("/v1/models")}), "model lists", []string{"200"}, api},
 		{s.Load(t, stage.Steady{Token: caller.login, Rate: 2, Method: http.MethodGet, URL: s.URL("/maas-api/v1/api-keys")}), "key lists", []string{"200"}, api},
 		{s.Load(t, stage.Steady{Token: caller.login, Rate: 2, URL: s.URL("/maas-api/v1/tokens"), Body: `{"expiration": "10m"}`}), "mints", []string{"201"}, api},

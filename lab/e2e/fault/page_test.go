@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,15 +42,15 @@ and 20 streams through both gateways, with counters in Redis, ledger and API key
 controller of class egret unless the row says otherwise. Every row is held by a test on a cluster in lab/e2e/fault, and this page is made
 from the same rows: go test ./lab/e2e/fault -run Page -update.
 
-"Calls" and "streams" are of a model, "MaaS API" is minting, listing keys and listing models. A column says what may come in the place
+"Calls" and "streams" are of a model, those of strangers with a token that was not seen within the last minutes, "MaaS API" is minting, listing keys and listing models. A column says what may come in the place
 of what is right; with "—" nothing but what is right may. %q: refused, or closed before the header of an answer; %q:
 closed after it. Meanwhile is from the kill until the recovery; after it nothing but what is right is seen again.
 
 `, none, cut)
-	line(&b, "killed", "calls meanwhile", "streams meanwhile", "MaaS API meanwhile", "longest request", "recovery")
-	line(&b, "---", "---", "---", "---", "---", "---")
+	line(&b, "killed", "calls meanwhile", "streams meanwhile", "calls of strangers", "MaaS API meanwhile", "longest request", "recovery")
+	line(&b, "---", "---", "---", "---", "---", "---", "---")
 	for _, r := range rows {
-		line(&b, r.killed, list(r.calls), list(r.streams), list(r.api), longest.String(), recovery.String())
+		line(&b, r.killed, list(r.calls), list(r.streams), list(slices.Concat(r.calls, r.strangers)), list(r.api), longest.String(), recovery.String())
 	}
 	fmt.Fprintf(&b, `
 A stream's longest request is until its header.

@@ -29,6 +29,9 @@ type row struct {
 	// calls, streams and api are what may come of calls of a model, of its
 	// streams and of calls of the MaaS API.
 	calls, streams, api []string
+	// strangers is what may come of calls of a model with a token that has not
+	// been reviewed lately; it never is 200 for one that was revoked.
+	strangers []string
 	// carries: what the killed process had answered within the last moment may
 	// be missing from ledger and counters, and its streams end.
 	carries bool
@@ -99,12 +102,12 @@ var rows = []row{
 	},
 	{
 		killed: "API server", target: target{component: "kube-apiserver"},
-		api: []string{"401", "500", "503"},
-		why: "Who has been reviewed within ten minutes goes on; minting needs the API server.",
+		api: []string{"500", "503"}, strangers: []string{"500"},
+		why: "Who has been reviewed within ten minutes goes on. Who has not cannot be known now: 500. Minting needs the API server.",
 	},
 	{
 		killed: "etcd", target: target{component: "etcd"},
-		api: []string{"401", "500", "503"},
+		api: []string{"500", "503"}, strangers: []string{"500"},
 		why: "As above.",
 	},
 }
