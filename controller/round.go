@@ -111,7 +111,7 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class, p *plan.Plan) 
 func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 	f := &fleet.Fleet{
 		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
-		XDSAddress: c.o.XDSAddress, AssignsUser: c.o.AssignsUser,
+		XDSAddress: c.o.XDSAddress, PullSecrets: c.o.PullSecrets, AssignsUser: c.o.AssignsUser,
 		// Pods take counters and ledger up at their start, so they roll with them.
 		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
 	}
