@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,29 @@ func TestRoutePatch(t *testing.T) {
 	f("conditions of ours that nobody asks for go, others stay",
 		entry(g, cond("True", old)+`,{"type":"PartiallyInvalid","status":"True"},{"type":"example.com/X","status":"True"}`),
 		entry(g, cond("True", old)+`,{"type":"example.com/X","status":"True"}`), both[0])
+	held := func(name, have, want string, parents ...source.Ref) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			st := Status{Conditions: slices.Clone(both), Held: map[source.Key][]source.Ref{{Kind: "HTTPRoute", Namespace: "default", Name: "r"}: parents}}
+			for i := range st.Conditions {
+				c := &st.Conditions[i]
+				c.Kind, c.Namespace, c.Name = "HTTPRoute", "default", "r"
+				if want := len(parents) == 0 || slices.Contains(parents, c.Parent); st.Holds(*c) != want {
+					t.Errorf("of %v is held: %v", c.Parent, !want)
+				}
+			}
+			i := object(t, "HTTPRoute", fmt.Sprintf(route, have))
+			if want != "" {
+				want = `{"parents":[` + want + `]}`
+			}
+			if diff := cmp.Diff(want, patched(t, i, st.asked()[i.key])); diff != "" {
+				t.Errorf("patch (-want +got):\n%s", diff)
+			}
+		})
+	}
+	held("B-34 a parent that is held stays as it is, others do not", entry(g, cond("False", old)), entry(g, cond("False", old))+","+entry(h, cond("False", fresh)), ref("g", ""))
+	held("B-34 and has no entry if it had none", "", entry(h, cond("False", fresh)), ref("g", ""))
+	held("B-34 a route that is held is not written", entry(`{"name":"gone"}`, cond("False", old)), "")
 }
 
 func TestPatch(t *testing.T) {

@@ -203,11 +203,18 @@ func TestPermission(t *testing.T) {
 		if !slices.Equal(names, want) {
 			t.Errorf("missing are %v", names)
 		}
+		if got := w.lastUnread(); !slices.Equal(got, []string{"AuthPolicy", "RateLimitPolicy", "TokenRateLimitPolicy"}) {
+			t.Errorf("policies that are not in the snapshot: %v", got)
+		}
 	})
 	t.Run("a kind is read as soon as it may be", func(t *testing.T) {
 		rule(t, user, `{"apiGroups":["kuadrant.io"],"resources":["authpolicies"],"verbs":["get","list","watch"]}`)
 		w.sees("the policy", func(s *source.Snapshot) bool { return in(s.AuthPolicies, ns, "guard") != nil })
 		await(t, "reading", func() bool { return w.missing("AuthPolicy") == nil })
+		w.round(ns)
+		if got := w.lastUnread(); !slices.Equal(got, []string{"RateLimitPolicy", "TokenRateLimitPolicy"}) {
+			t.Errorf("policies that are not in the snapshot: %v", got)
+		}
 	})
 	t.Run("a status that may not be written keeps no other from being written, and is tried again", func(t *testing.T) {
 		do(t, "PATCH", collection("HTTPRoute", ns)+"/chat", `{"spec":{"hostnames":["a.example.com"]}}`)
@@ -231,7 +238,37 @@ func TestPermission(t *testing.T) {
 		(*body.Load()).Close() // as a server does after some minutes
 		await(t, "complaint", func() bool { m := w.missing("AuthPolicy"); return m != nil && m.Why == Forbidden && m.Kept > 0 })
 		w.round(ns)
+		if slices.Contains(w.lastUnread(), "AuthPolicy") {
+			t.Error("what was read counts as never read")
+		}
 	})
+}
+
+// The server tells who may not read a kind nothing else, whether it has the
+// kind or not; its discovery tells everybody.
+func TestForbiddenAndNotInstalled(t *testing.T) {
+	ns := namespace(t)
+	const resource = "kuadrant.io/ratelimitpolicies"
+	if err := server.Uninstall(t.Context(), resource); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, "", fmt.Sprintf(reference, ns))
+	w := start(t, func(o *Options) { o.Config = server.As(ns) })
+	w.sees("anything", func(*source.Snapshot) bool { return true })
+	if m := w.missing("RateLimitPolicy"); m == nil || m.Why != NotInstalled {
+		t.Errorf("missing is %+v", m)
+	}
+	if got := w.lastUnread(); !slices.Equal(got, []string{"AuthPolicy", "TokenRateLimitPolicy"}) {
+		t.Errorf("policies that are not in the snapshot: %v", got)
+	}
+	if err := server.Install(t.Context(), resource); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "policies that may not be read", func() bool { m := w.missing("RateLimitPolicy"); return m != nil && m.Why == Forbidden })
+	w.round(ns)
+	if got := w.lastUnread(); len(got) != 3 {
+		t.Errorf("policies that are not in the snapshot: %v", got)
+	}
 }
 
 func TestKindsComeAndGo(t *testing.T) {

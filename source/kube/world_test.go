@@ -46,6 +46,7 @@ type world struct {
 	cond     chan struct{} // closed and made anew at each snapshot
 	snapshot source.Snapshot
 	problems source.Problems
+	unread   []string
 	emitted  int
 	written  error
 	status   Status                 // what is asked besides conditions
@@ -83,6 +84,7 @@ func start(t *testing.T, with ...func(*Options)) *world {
 }
 
 func (w *world) take(ctx context.Context, snap source.Snapshot, ps source.Problems) {
+	unread := w.source.Unread()
 	w.mu.Lock()
 	st := w.status
 	w.mu.Unlock()
@@ -90,7 +92,7 @@ func (w *world) take(ctx context.Context, snap source.Snapshot, ps source.Proble
 	err := w.source.Write(ctx, st)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.snapshot, w.problems, w.written = snap, ps, err
+	w.snapshot, w.problems, w.unread, w.written = snap, ps, unread, err
 	w.emitted++
 	if w.watch != nil {
 		w.watch(&snap)
@@ -123,6 +125,13 @@ func (w *world) last() (source.Snapshot, source.Problems) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.snapshot, w.problems
+}
+
+// lastUnread returns the policies that the last snapshot knows nothing of.
+func (w *world) lastUnread() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unread
 }
 
 // round returns how many snapshots there were, after a change that compile
