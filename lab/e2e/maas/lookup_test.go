@@ -79,7 +79,7 @@ func (w *walk) lookup(t *testing.T) {
 		})
 	}
 	t.Run("maas-64 no ConfigMap", func(t *testing.T) {
-		w.Kubectl(t, "delete", "configmap", "tier-to-group-mapping", "-n", "opendatahub")
+		w.Delete(t, "configmaps", "opendatahub", "tier-to-group-mapping")
 		becomes(t, 500, `tier mapping not found, provide configuration in tier-to-group-mapping`)
 	})
 }

@@ -5,11 +5,14 @@ package maas
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/egret-gateway/egret/lab/cluster"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // model is an entry of the list.
@@ -29,7 +32,7 @@ const gateway = `{gateway: {refs: [{name: maas-default-gateway, namespace: opens
 // is KServe's part.
 func (w *walk) service(t *testing.T, name, more, router, status string) {
 	t.Helper()
-	w.Apply(t, `
+	w.Put(t, "llm", `
 apiVersion: serving.kserve.io/v1alpha1
 kind: LLMInferenceService
 metadata: {name: `+name+`, namespace: llm, `+more+`}
@@ -41,7 +44,10 @@ spec:
 
 func (w *walk) status(t *testing.T, name, status string) {
 	t.Helper()
-	w.Kubectl(t, "patch", "llminferenceservice", name, "-n", "llm", "--subresource=status", "--type=merge", "-p", `{"status":`+status+`}`)
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":`+status+`}`))
+	if err := w.Client().Status().Patch(t.Context(), w.Object(t, "llminferenceservices", "llm", name), patch); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // at is a status with one address.
@@ -86,7 +92,9 @@ func (w *walk) lists(t *testing.T, token string, want ...string) {
 
 func (w *walk) drop(t *testing.T, names ...string) {
 	t.Helper()
-	w.Kubectl(t, append([]string{"delete", "llminferenceservice", "-n", "llm", "--ignore-not-found"}, names...)...)
+	for _, n := range names {
+		w.Delete(t, "llminferenceservices", "llm", n)
+	}
 }
 
 // models is maas 69 to 83.
@@ -135,7 +143,10 @@ func (w *walk) models(t *testing.T) {
 		is(false)
 		w.status(t, "open", at(w.URL("/llm/open")))
 		is(true)
-		w.Kubectl(t, "patch", "llminferenceservice", "open", "-n", "llm", "--type=merge", "-p", `{"spec":{"replicas":2}}`)
+		o := w.Object(t, "llminferenceservices", "llm", "open")
+		if err := w.Client().Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":2}}`))); err != nil {
+			t.Fatal(err)
+		}
 		is(false)
 		w.status(t, "open", `{"observedGeneration":2}`)
 		is(true)
@@ -180,8 +191,9 @@ spec:
   rules: [{matches: [{path: {value: /llm/` + name + `}}]}]`
 	}
 	managed := `app.kubernetes.io/component: llminferenceservice-router, app.kubernetes.io/name: d-managed, app.kubernetes.io/part-of: llminferenceservice`
-	w.Apply(t, route("referred", ""), route("managed", managed))
-	defer w.Kubectl(t, "delete", "httproute", "-n", "llm", "referred", "managed")
+	w.Put(t, "llm", route("referred", "")+"\n---"+route("managed", managed))
+	defer w.Delete(t, "httproutes", "llm", "referred")
+	defer w.Delete(t, "httproutes", "llm", "managed")
 	names := []string{"a-direct", "b-inline", "c-referred", "d-managed", "e-elsewhere", "f-none"}
 	for i, router := range []string{
 		gateway,
@@ -249,12 +261,13 @@ func (w *walk) registry(t *testing.T, login, token string) {
 	t.Run("maas-74 broken YAML", func(t *testing.T) {
 		w.config(t, "external-model-registry", "models", "- {id: [")
 		becomes(t, `^\{"data":null,"object":"list"\}$`)
-		if n := strings.Count(w.Kubectl(t, "logs", "-n", "opendatahub", "deployment/maas-api", "--since=30s"), `"level":"error"`); n != 1 {
+		log := w.Kubectl(t, "logs", "-n", "opendatahub", "deployment/maas-api")
+		if n := len(regexp.MustCompile(`(?m)^\{.*"level":"error".*external models are left out.*$`).FindAllString(log, -1)); n != 1 {
 			t.Errorf("%d errors in the log, want one", n)
 		}
 	})
 	t.Run("maas-73 no registry", func(t *testing.T) {
-		w.Kubectl(t, "delete", "configmap", "external-model-registry", "-n", "opendatahub")
+		w.Delete(t, "configmaps", "opendatahub", "external-model-registry")
 		becomes(t, `^\{"data":null,"object":"list"\}$`)
 	})
 	w.config(t, "external-model-registry", "models", original)

@@ -3,7 +3,6 @@
 package maas
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,22 +125,13 @@ func (w *walk) rights(t *testing.T, token string) {
 	if answers(t, a, 403, `^$`); !strings.HasPrefix(a.Header.Get("X-Ext-Auth-Reason"), "not authorized: ") {
 		t.Errorf("header %v", a.Header)
 	}
-	role, err := json.Marshal(map[string]any{
-		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": map[string]string{"name": "shared", "namespace": "llm"},
-		"rules": []any{map[string]any{"apiGroups": []string{"serving.kserve.io"}, "resources": []string{"llminferenceservices"},
-			"resourceNames": []string{"shared"}, "verbs": []string{"post"}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects := []string{string(role), `
+	w.Put(t, "llm", `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: shared, namespace: llm}
+metadata: {name: shared}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: shared}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:serviceaccounts:maas-default-gateway-tier-free"}]`}
-	w.Apply(t, objects...)
-	defer w.Remove(t, objects...)
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:serviceaccounts:maas-default-gateway-tier-free"}]`)
+	defer w.Delete(t, "rolebindings", "llm", "shared")
 	w.Eventually(t, soon, "the right counts", func() error {
 		a := w.ask(t, "GET", path, token, "")
 		return a.Want(200, nil)

@@ -27,12 +27,12 @@ func (w *walk) revocation(t *testing.T) {
 		for _, one := range []string{token, key.Token, again} {
 			all(one, 200)
 		}
-		before := w.uid(t, claimsOf(t, token))
+		before := w.account(t, claimsOf(t, token)).UID
 		answers(t, w.ask(t, "DELETE", "/maas-api/v1/tokens", login, ""), 204, `^$`)
 		for _, one := range []string{token, key.Token, again} {
 			all(one, 401)
 		}
-		if after := w.uid(t, claimsOf(t, token)); after == before || after == "" {
+		if after := w.account(t, claimsOf(t, token)).UID; after == before || after == "" {
 			t.Errorf("uid %q, before %q", after, before)
 		}
 		answers(t, w.ask(t, "GET", "/maas-api/v1/api-keys", login, ""), 200, `"status":"expired"`)
@@ -47,7 +47,7 @@ func (w *walk) revocation(t *testing.T) {
 	t.Run("maas-42 an account that was deleted by hand is unknown to the API, and mints again", func(t *testing.T) {
 		token, login := w.somebody(t, "free")
 		namespace, name := claimsOf(t, token).account()
-		w.Kubectl(t, "delete", "serviceaccount", name, "-n", namespace)
+		w.Delete(t, "serviceaccounts", namespace, name)
 		// An API server remembers its own reviews for ten seconds.
 		w.Eventually(t, 20*time.Second, "the token is refused", func() error {
 			a := w.ask(t, "GET", "/maas-api/v1/api-keys", token, "")

@@ -3,11 +3,14 @@
 package maas
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // tokens is maas 16 to 40, and 120.
@@ -47,29 +50,24 @@ func (w *walk) tokens(t *testing.T) {
 	}
 	t.Run("maas-16 maas-31 maas-32 the API server has namespace and account, and keeps to the lifetime", func(t *testing.T) {
 		first, second := claimsOf(t, w.mint(t, login)), claimsOf(t, w.mint(t, login))
-		namespace, name := first.account()
+		namespace, _ := first.account()
 		if first.Expires-first.Issued != 3600 || fmt.Sprint(first.Audience) != "[maas-default-gateway-sa]" || first.ID == "" || first.ID == second.ID {
 			t.Errorf("claims %+v", first)
-		}
-		labels := func(args ...string) map[string]string {
-			var o struct {
-				Metadata struct{ Labels map[string]string }
-			}
-			if err := json.Unmarshal([]byte(w.Kubectl(t, append([]string{"get", "-o", "json"}, args...)...)), &o); err != nil {
-				t.Fatal(err)
-			}
-			delete(o.Metadata.Labels, "kubernetes.io/metadata.name")
-			return o.Metadata.Labels
 		}
 		want := map[string]string{
 			"app.kubernetes.io/component": "token-issuer", "app.kubernetes.io/part-of": "maas-api",
 			"maas.opendatahub.io/instance": "maas-default-gateway", "maas.opendatahub.io/tier": "free",
 		}
-		if got := labels("serviceaccount", name, "-n", namespace); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := w.account(t, first).Labels; fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("labels of the ServiceAccount %v", got)
 		}
 		want["maas.opendatahub.io/tier-namespace"] = "true"
-		if got := labels("namespace", namespace); fmt.Sprint(got) != fmt.Sprint(want) {
+		var ns corev1.Namespace
+		if err := w.Client().Get(t.Context(), client.ObjectKey{Name: namespace}, &ns); err != nil {
+			t.Fatal(err)
+		}
+		got := maps.Clone(ns.Labels)
+		if delete(got, "kubernetes.io/metadata.name"); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("labels of the namespace %v", got)
 		}
 		if first.Subject != second.Subject || namespace != "maas-default-gateway-tier-free" {
@@ -87,8 +85,7 @@ func (w *walk) tokens(t *testing.T) {
 		}
 	})
 	t.Run("maas-40 a token of the same account for another audience", func(t *testing.T) {
-		namespace, name := claimsOf(t, w.mint(t, login)).account()
-		other := w.Token(t, namespace, name, "somewhere-else")
+		other := w.token(t, w.account(t, claimsOf(t, w.mint(t, login))), "somewhere-else")
 		for _, path := range []string{"/maas-api/v1/models", "/v1/models", "/external/v1/models", "/llm/open/v1/models"} {
 			answers(t, w.ask(t, "GET", path, other, ""), 401, `^$`)
 		}

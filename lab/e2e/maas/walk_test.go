@@ -12,6 +12,11 @@ import (
 	"testing"
 	"time"
 
+	authnv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/egret-gateway/egret/lab/cluster"
 	"github.com/egret-gateway/egret/lab/stage"
 )
@@ -55,6 +60,7 @@ func TestMaaS(t *testing.T) {
 	t.Run("native", w.plane)
 	w.swap(t, "envoy", "envoy extproc")
 	t.Run("envoy", w.plane)
+	t.Run("policies", w.conditions)
 	t.Run("scripts", w.scripts)
 }
 
@@ -69,7 +75,7 @@ func (w *walk) plane(t *testing.T) {
 // containers.
 func (w *walk) swap(t *testing.T, plane, containers string) {
 	t.Helper()
-	w.Apply(t, `
+	w.Put(t, "", `
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: plane, namespace: openshift-ingress}
@@ -111,14 +117,28 @@ func (w *walk) config(t *testing.T, name, key, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Apply(t, string(object))
+	w.Put(t, "", string(object))
 }
 
 // login makes somebody of a tier and returns their token for the cluster.
 func (w *walk) login(t *testing.T, tier string) string {
 	t.Helper()
-	made := w.Kubectl(t, "create", "-n", w.home[tier], "-o", "name", "-f", "../../stage/person.yaml")
-	return w.Token(t, w.home[tier], strings.TrimPrefix(strings.TrimSpace(made), "serviceaccount/"), "https://kubernetes.default.svc")
+	person := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{GenerateName: "person-", Namespace: w.home[tier]}}
+	if err := w.Client().Create(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	return w.token(t, person, "https://kubernetes.default.svc")
+}
+
+// token is a ServiceAccount's token, valid for an hour.
+func (w *walk) token(t *testing.T, account *corev1.ServiceAccount, audience string) string {
+	t.Helper()
+	hour := int64(3600)
+	request := &authnv1.TokenRequest{Spec: authnv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: &hour}}
+	if err := w.Client().SubResource("token").Create(t.Context(), account, request); err != nil {
+		t.Fatal(err)
+	}
+	return request.Status.Token
 }
 
 // somebody mints a MaaS token for somebody new.
@@ -217,11 +237,15 @@ func claimsOf(t *testing.T, token string) (c claims) {
 	return c
 }
 
-// uid is that of a ServiceAccount.
-func (w *walk) uid(t *testing.T, c claims) string {
+// account is the ServiceAccount that a token is for.
+func (w *walk) account(t *testing.T, c claims) *corev1.ServiceAccount {
 	t.Helper()
+	var out corev1.ServiceAccount
 	namespace, name := c.account()
-	return w.Kubectl(t, "get", "serviceaccount", name, "-n", namespace, "-o", "jsonpath={.metadata.uid}")
+	if err := w.Client().Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, &out); err != nil {
+		t.Fatal(err)
+	}
+	return &out
 }
 
 func read(t *testing.T, name string) string {
