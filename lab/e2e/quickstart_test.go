@@ -98,7 +98,7 @@ func validate(t *testing.T, c *cluster.Cluster, people string, env map[string]st
 			t.Errorf("token %q", lines[0])
 		}
 	})
-	t.Run("maas-8 two models, ready, in the registry's order", func(t *testing.T) {
+	t.Run("maas-8 gateway-139 two models, ready, in the registry's order", func(t *testing.T) {
 		var list struct {
 			Data []struct {
 				ID    string
@@ -111,10 +111,10 @@ func validate(t *testing.T, c *cluster.Cluster, people string, env map[string]st
 		}
 		holds(t, out, `^Model: gpt-4-external$`)
 	})
-	t.Run("maas-9 maas-10 a completion", func(t *testing.T) {
+	t.Run("maas-9 maas-10 gateway-139 a completion", func(t *testing.T) {
 		holds(t, out, `"object": "chat.completion"`, `"finish_reason": "(stop|length)"`, `"model": "gpt-4-external"`)
 	})
-	t.Run("maas-11 maas-12 401, then 200 until the budget is spent and 429 from then on", func(t *testing.T) {
+	t.Run("maas-11 maas-12 gateway-139 401, then 200 until the budget is spent and 429 from then on", func(t *testing.T) {
 		codes := regexp.MustCompile(`(?m)^\d{3}$`).FindAllString(out, -1)
 		if got := strings.Join(codes, " "); !regexp.MustCompile(`^401( 200)+( 429)+$`).MatchString(got) || len(codes) != 17 {
 			t.Errorf("statuses %s", got)

@@ -39,17 +39,17 @@ func (w *world) attachment(t *testing.T, p *plane) {
 		url := l.Reach(t, p.ns, p.service(p.ns, "shared"), 8081)
 		status := func(want int) {
 			t.Helper()
-			l.Eventually(t, swift, fmt.Sprint("the port answers ", want), func() error {
+			l.Eventually(t, swift(t), fmt.Sprint("the port answers ", want), func() error {
 				a, err := ask(l.client, url, "team.test")
 				return a.Want(want, err)
 			})
 		}
 		l.Kubectl(t, "label", "namespace", l.ns, "team=blue")
 		status(200)
-		l.routeHas(t, swift, "team", "", "Accepted=True Accepted")
+		l.routeHas(t, swift(t), "team", "", "Accepted=True Accepted")
 		l.Kubectl(t, "label", "namespace", l.ns, "team-")
 		status(404)
-		l.routeHas(t, swift, "team", "", "Accepted=False NotAllowedByListeners")
+		l.routeHas(t, swift(t), "team", "", "Accepted=False NotAllowedByListeners")
 	})
 	t.Run("B-45 a parentRef to a Service of the Gateway's name", func(t *testing.T) {
 		l.attach(t, "mesh", `{group: "", kind: Service, name: shared, namespace: `+p.ns+"}", l.host("mesh"), backend("answer", 80))
@@ -126,7 +126,7 @@ func (l *place) handshakes(t *testing.T) {
 		})
 	}
 	l.Put(t, l.plane.ns, certificate(t, "b", "b.test"))
-	l.Eventually(t, swift, "the new certificate", func() error {
+	l.Eventually(t, swift(t), "the new certificate", func() error {
 		if now, err := serial("b.test"); err != nil || now == was["b.test"] {
 			return fmt.Errorf("still %s, error %v", now, err)
 		}

@@ -15,7 +15,7 @@ func (w *world) changes(t *testing.T, p *plane) {
 	l := w.place(t, p)
 	asked := func(t *testing.T, route string, want string) {
 		t.Helper()
-		l.Eventually(t, swift, route+" reaches "+want, func() error {
+		l.Eventually(t, swift(t), route+" reaches "+want, func() error {
 			a, err := l.call(route, "/")
 			if err := a.Want(200, err); err != nil {
 				return err
@@ -44,7 +44,7 @@ func (w *world) changes(t *testing.T, p *plane) {
 		l.put(t, fqdn("early", "red.SITE.svc.cluster.local", 80))
 		asked(t, "early", "red")
 		l.Delete(t, "xbackenddestinations", l.ns, "early")
-		l.Eventually(t, swift, "500 again", func() error { a, err := l.call("early", "/"); return a.Want(500, err) })
+		l.Eventually(t, swift(t), "500 again", func() error { a, err := l.call("early", "/"); return a.Want(500, err) })
 	})
 	t.Run("gateway-34 B-01 a Service's endpoints come, go and come back", func(t *testing.T) {
 		l.put(t, own)
@@ -52,7 +52,7 @@ func (w *world) changes(t *testing.T, p *plane) {
 		l.Rolled(t, l.ns, "own")
 		status := func(want int) {
 			t.Helper()
-			l.Eventually(t, swift, fmt.Sprint("own answers ", want), func() error { a, err := l.call("own", "/"); return a.Want(want, err) })
+			l.Eventually(t, swift(t), fmt.Sprint("own answers ", want), func() error { a, err := l.call("own", "/"); return a.Want(want, err) })
 		}
 		status(200)
 		selector := func(app string) {
@@ -64,11 +64,11 @@ func (w *world) changes(t *testing.T, p *plane) {
 		status(200)
 		l.Delete(t, "services", l.ns, "own")
 		status(500)
-		l.routeHas(t, swift, "own", "", "ResolvedRefs=False BackendNotFound|own")
+		l.routeHas(t, swift(t), "own", "", "ResolvedRefs=False BackendNotFound|own")
 	})
 	t.Run("gateway-34 a route goes", func(t *testing.T) {
 		l.Delete(t, "httproutes", l.ns, "moved")
-		l.Eventually(t, swift, "404", func() error { a, err := l.call("moved", "/"); return a.Want(404, err) })
+		l.Eventually(t, swift(t), "404", func() error { a, err := l.call("moved", "/"); return a.Want(404, err) })
 	})
 }
 

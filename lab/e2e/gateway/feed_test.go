@@ -119,7 +119,7 @@ func (w *world) identity(t *testing.T, p *plane) {
 				return err
 			}
 			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(swift)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(swift(t))); err != nil {
 				return err
 			}
 			if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"); err != nil {

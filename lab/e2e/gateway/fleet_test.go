@@ -172,7 +172,7 @@ func (w *world) pods(t *testing.T, p *plane) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		w.Kubectl(t, "wait", "--for=delete", "pod/"+pods[0], "-n", p.ns, "--timeout=40s")
+		w.Kubectl(t, "wait", "--for=delete", "pod/"+pods[0], "-n", p.ns, "--timeout=90s")
 		answers(t, url)
 	})
 }

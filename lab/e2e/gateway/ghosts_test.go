@@ -62,7 +62,7 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 			l.route(t, fmt.Sprint("r", i), backend("answer", 80))
 		}
 		for i := range 10 {
-			l.Eventually(t, swift, "route", func() error { a, err := l.call(fmt.Sprint("r", i), "/"); return a.Want(200, err) })
+			l.Eventually(t, swift(t), "route", func() error { a, err := l.call(fmt.Sprint("r", i), "/"); return a.Want(200, err) })
 		}
 		for i := range 3 {
 			w.gatewayHas(t, soon, ns, fmt.Sprint("stuck-", i), "Programmed=False Pending")
