@@ -40,13 +40,7 @@ func (w *walk) metric(t *testing.T, name, token, route string) (sum int) {
 // metrics are the lines of all pods of the MaaS gateway.
 func (w *walk) metrics(t *testing.T) (lines []string) {
 	t.Helper()
-	var pods corev1.PodList
-	err := w.Client().List(t.Context(), &pods, client.InNamespace("openshift-ingress"),
-		client.MatchingLabels{"gateway.networking.k8s.io/gateway-name": "maas-default-gateway"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range pods.Items {
+	for _, p := range w.pods(t) {
 		if p.DeletionTimestamp != nil || p.Status.PodIP == "" {
 			continue
 		}
@@ -57,6 +51,18 @@ func (w *walk) metrics(t *testing.T) (lines []string) {
 		lines = append(lines, strings.Split(a.Body, "\n")...)
 	}
 	return lines
+}
+
+// pods are those of the MaaS gateway.
+func (w *walk) pods(t *testing.T) []corev1.Pod {
+	t.Helper()
+	var pods corev1.PodList
+	err := w.Client().List(t.Context(), &pods, client.InNamespace("openshift-ingress"),
+		client.MatchingLabels{"gateway.networking.k8s.io/gateway-name": "maas-default-gateway"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pods.Items
 }
 
 // post asks and wants a status.

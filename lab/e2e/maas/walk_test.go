@@ -87,6 +87,7 @@ data: {fleet.yaml: "plane: `+plane+`"}`)
 		return is(w.Kubectl(t, "get", "deployment", name, "-n", "openshift-ingress", "-o", "jsonpath={.spec.template.spec.containers[*].name}"), containers)
 	})
 	w.Rolled(t, "openshift-ingress", name)
+	w.Eventually(t, soon, "the pods of before are gone", func() error { return is(fmt.Sprint(len(w.pods(t))), "1") })
 }
 
 // mapping is the manifests' tiers with the people of the walk, and a tier that
