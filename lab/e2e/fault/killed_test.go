@@ -30,8 +30,8 @@ func TestKilled(t *testing.T) {
 // hold is one row: load, kill, recovery, accounts.
 func (s *scene) hold(t *testing.T, r row) {
 	s.scale(t, max(r.pods, 1))
-	caller, gone := s.person(t), s.person(t)
-	gone.revoke(t)
+	caller, gone, late := s.person(t), s.person(t), s.person(t)
+	gone.revoke(t, 0)
 	loads := s.begin(t, caller, gone)
 	time.Sleep(calm) // what is held against the row has something before it
 	for _, l := range loads {
@@ -40,6 +40,7 @@ func (s *scene) hold(t *testing.T, r row) {
 	killed := time.Now()
 	s.kill(t, r.target)
 	dead := time.Now()
+	late.revoke(t, recovery)
 	back := s.recovered(t, loads, killed)
 	for _, l := range loads {
 		l.Stop()
@@ -48,8 +49,7 @@ func (s *scene) hold(t *testing.T, r row) {
 	s.refused(t)
 	t.Logf("right again after %s; %s", back.Sub(killed).Round(100*time.Millisecond), summary(loads, killed))
 	s.account(t, r, caller, loads[0].SoFar(), killed, dead)
-	fresh := s.person(t)
-	fresh.revoke(t)
+	s.person(t).revoke(t, 0)
 }
 
 // calm is how long everything has to go well before something is killed, and

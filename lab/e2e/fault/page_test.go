@@ -60,6 +60,7 @@ In every row:
 - What was answered in full is in the ledger and in the counters afterwards. Where the killed process carried the calls itself, this is
   so of what it had answered more than %s before; a SIGKILL leaves no time to charge the rest.
 - A token that was revoked before is refused throughout, also by pods that start while others are away.
+- Somebody whose tokens are revoked meanwhile, as soon as the MaaS API does so, is refused before the recovery is over.
 - Minting, revoking and both gateways work afterwards without anybody's help.
 
 `, moment)

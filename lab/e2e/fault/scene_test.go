@@ -185,26 +185,38 @@ func (p *person) calls(want int) error {
 	return a.Want(want, err)
 }
 
-// revoke ends all tokens of somebody and sees them refused.
-func (p *person) revoke(t *testing.T) {
+// revoke ends all tokens of somebody, as soon as that can be done. They are
+// refused at once, or, while something has just been killed, before it has
+// recovered.
+func (p *person) revoke(t *testing.T, within time.Duration) {
 	t.Helper()
+	s := p.scene
+	s.Eventually(t, recovery, "a revocation", p.end)
+	s.gone = append(s.gone, p)
+	if within == 0 {
+		if err := p.calls(http.StatusUnauthorized); err != nil {
+			t.Errorf("just revoked: %v", err)
+		}
+		return
+	}
+	s.Eventually(t, within, "a refusal of what was revoked", func() error { return p.calls(http.StatusUnauthorized) })
+}
+
+func (p *person) end() error {
 	r, err := http.NewRequest(http.MethodDelete, p.URL("/maas-api/v1/tokens"), nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+p.login)
 	resp, err := p.HTTP().Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		t.Fatalf("revoking answers %d", resp.StatusCode)
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("revoking answers %d", resp.StatusCode)
 	}
-	p.gone = append(p.gone, p)
-	if err := p.calls(http.StatusUnauthorized); err != nil {
-		t.Errorf("just revoked: %v", err)
-	}
+	return nil
 }
 
 // refused sees that every token revoked so far still is.
