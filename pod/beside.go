@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -97,8 +98,9 @@ func (b *beside) drain(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		n, err := b.sum("downstream_rq_active$")
-		if err != nil || n == 0 {
-			return // it is gone, or idle
+		gone := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
+		if gone || err == nil && n == 0 {
+			return
 		}
 		select {
 		case <-tick.C:

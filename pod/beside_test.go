@@ -16,7 +16,7 @@ import (
 type admin struct {
 	state             atomic.Pointer[string] // what /ready says
 	listeners, active atomic.Int64
-	drained           atomic.Bool
+	drained, mute     atomic.Bool
 	asked             chan struct{} // one per look at the requests under way
 }
 
@@ -46,6 +46,9 @@ func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "listener_manager.total_listeners_active: %d\n", a.listeners.Load())
 	default:
 		a.asked <- struct{}{}
+		if a.mute.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		fmt.Fprintf(w, "http.admin.downstream_rq_active: 1\nhttp.gw.downstream_rq_active: %d\n", a.active.Load())
 	}
 }
@@ -88,9 +91,12 @@ func TestBeside(t *testing.T) {
 		f(200, "ready")
 
 		envoy.active.Store(1)
+		envoy.mute.Store(true) // no answer is not idleness
 		done := make(chan string)
 		go func() { _, text := p.probe("/drain"); done <- text }()
 		<-envoy.asked
+		<-envoy.asked
+		envoy.mute.Store(false)
 		f(503, "draining")
 		if !envoy.drained.Load() {
 			t.Error("Envoy was not asked to drain")
