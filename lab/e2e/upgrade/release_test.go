@@ -14,9 +14,13 @@ import (
 func TestRelease(t *testing.T) {
 	s := prepare(t, cluster.Open(t))
 
+	// Calls that failed end no step; where one did not get to its end, the next
+	// has nothing to begin from.
+	begun, ended := 0, 0
 	step := func(name string, do func(t *testing.T)) {
-		if !t.Failed() {
-			t.Run(name, do)
+		if begun == ended {
+			begun++
+			t.Run(name, func(t *testing.T) { do(t); ended++ })
 		}
 	}
 	step("old controllers, old planes", func(t *testing.T) {

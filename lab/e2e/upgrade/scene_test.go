@@ -95,7 +95,7 @@ func (s *scene) lossless(t *testing.T) {
 // unannounced is how many calls may find their connection closed when planes
 // of the previous release stop: these close idle connections without a word
 // before. (With the next release this is 0.)
-const unannounced = 5
+const unannounced = 20
 
 // lost is lossless but for so many calls of each load whose connection was
 // closed before there was an answer.
@@ -124,10 +124,10 @@ func (s *scene) lost(t *testing.T, closed int) {
 	}
 }
 
-// parameters are those of a fleet, beside two replicas and a short drain.
+// parameters are those of a fleet, beside two replicas and time for streams to end.
 func (s *scene) parameters(t *testing.T, f fleet, more string) {
 	t.Helper()
-	text := "drainSeconds: 20\n" + more
+	text := "drainSeconds: 60\n" + more
 	if !strings.Contains(more, "replicas:") {
 		text += "\nreplicas: 2"
 	}
