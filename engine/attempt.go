@@ -123,3 +123,13 @@ func (x *Exchange) Idle() time.Duration {
 	}
 	return t.Idle
 }
+
+// Upload is how long a client may send nothing of a body that has begun, until
+// the answer does. It always ends: the time-outs that a route asks for are
+// those of the answer.
+func (x *Exchange) Upload() time.Duration {
+	if idle := x.Timeouts().Idle; idle > 0 {
+		return idle
+	}
+	return plan.DefaultIdleTimeout
+}

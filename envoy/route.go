@@ -143,7 +143,8 @@ func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
 // for the first byte of an answer too, which may last as long as the request
 // (acceptance gateway 79, 80), and it counts that only once the request has
 // been read: so a silence is cut a little after the request's own time-out would
-// have been, which bounds uploads that have stopped as well.
+// have been, which bounds uploads that have stopped as well. Silence within an
+// answer is measured by the engine beside it.
 func idle(ts plan.Timeouts) *durationpb.Duration {
 	const behind = 5 * time.Second
 	switch {

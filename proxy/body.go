@@ -76,7 +76,7 @@ type upload struct {
 }
 
 // startUpload streams the request's body. limit is how long the client may
-// send nothing before the answer begins; 0 or less = for ever.
+// send nothing before the answer begins.
 func (e *exchange) startUpload(limit time.Duration) *upload {
 	e.ctl.EnableFullDuplex() // HTTP/1.1: an answer may begin before the body has ended
 	e.upload = &upload{e: e, limit: limit, trailer: trailerNames(e.r.Trailer)}
@@ -123,7 +123,7 @@ func (u *upload) Read(b []byte) (int, error) {
 func (u *upload) arm() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.err == nil && u.limit > 0 && !u.answered {
+	if u.err == nil && !u.answered {
 		u.e.ctl.SetReadDeadline(time.Now().Add(u.limit))
 	}
 	return u.err
@@ -144,7 +144,7 @@ func (u *upload) ended() error {
 func (u *upload) release() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.answered = true; u.limit > 0 && u.err == nil {
+	if u.answered = true; u.err == nil {
 		u.e.ctl.SetReadDeadline(time.Time{})
 	}
 }

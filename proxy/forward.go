@@ -95,7 +95,7 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 		replay(req, a.Body)
 	case !e.received:
 		if e.upload == nil {
-			e.startUpload(e.x.Idle())
+			e.startUpload(e.x.Upload())
 		}
 		req.Body, req.ContentLength, req.Trailer = e.upload, e.r.ContentLength, e.upload.trailer
 	}

@@ -217,6 +217,18 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("%v, %v after %v", res, err, time.Since(began))
 		}
 	})
+	inBubble(t, "gateway-79 also where the route sets no limit: 0s is about the answer", func(t *testing.T, r *rig) {
+		p := simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) }))
+		p.Rules[0].Timeouts = plan.Timeouts{Request: plan.NoLimit, Explicit: true}
+		r.apply(p)
+		c := r.dial()
+		io.WriteString(c, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nsome")
+		began := time.Now()
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != 408 || time.Since(began) != plan.DefaultIdleTimeout {
+			t.Errorf("%v, %v after %v", res, err, time.Since(began))
+		}
+	})
 	inBubble(t, "a refusal waits for 2s of the body at most, and the next request is not in it", func(t *testing.T, r *rig) {
 		r.apply(newDraft().listener(80, "http", ""))
 		c := r.dial()

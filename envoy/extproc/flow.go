@@ -26,6 +26,7 @@ type flow struct {
 	server *Server
 	ctx    context.Context // of the stream
 	meta   metadata.MD
+	say    func(*extproc.ProcessingResponse) error // at any time
 
 	mu     sync.Mutex
 	x      *engine.Exchange
@@ -40,6 +41,7 @@ type flow struct {
 	peeked  []byte // of the answer, by the filter of the cluster
 
 	reply reply
+	quiet silence
 	ended bool
 }
 
@@ -57,9 +59,11 @@ func (f *flow) answer(m *extproc.ProcessingRequest) *extproc.ProcessingResponse 
 	case *extproc.ProcessingRequest_ResponseBody:
 		return f.responseBody(r.ResponseBody)
 	case *extproc.ProcessingRequest_ResponseTrailers:
+		f.calm()
 		f.whole(nil)
 		return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
 	case *extproc.ProcessingRequest_RequestTrailers:
+		f.calm()
 		if f.attempt == nil {
 			return f.bodiless()
 		}
@@ -74,12 +78,14 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 	ctx, cancel := context.WithTimeout(f.ctx, decide)
 	defer cancel()
 	var step engine.Step
-	f.x, step = f.server.opts.Engine.Begin(ctx, f.head(m, p, h))
+	asked := f.head(m, p, h)
+	f.x, step = f.server.opts.Engine.Begin(ctx, asked)
 	if p.method == http.MethodConnect {
 		step = f.x.Refuse(noTunnels())
 	}
 	if step == engine.NeedBody {
 		if !r.GetEndOfStream() && h["Upgrade"] == nil { // what follows an upgrade is no body
+			f.expect(f.wholly(asked.Length), f.slow)
 			out := toRequestHeaders(&extproc.CommonResponse{})
 			out.ModeOverride = &filter.ProcessingMode{RequestBodyMode: filter.ProcessingMode_BUFFERED, RequestTrailerMode: filter.ProcessingMode_SEND}
 			return out
@@ -87,6 +93,10 @@ func (f *flow) requestHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeade
 		step = f.x.Body(ctx, []byte{})
 	}
 	out := f.forward(step, nil, toRequestHeaders)
+	if f.attempt != nil && asked.Length != 0 && f.x.Timeouts().Request < 0 { // of all others Envoy bounds the whole
+		out.ModeOverride = &filter.ProcessingMode{RequestBodyMode: filter.ProcessingMode_STREAMED, RequestTrailerMode: filter.ProcessingMode_SEND}
+		f.expect(f.x.Upload(), f.slow)
+	}
 	if out.GetImmediateResponse() != nil && !r.GetEndOfStream() {
 		f.linger(attribute(m, "request.protocol"), h)
 	}
@@ -111,6 +121,13 @@ func (f *flow) linger(protocol string, h http.Header) {
 }
 
 func (f *flow) requestBody(r *extproc.HttpBody) *extproc.ProcessingResponse {
+	if f.attempt != nil { // it streams
+		if f.moved(); r.GetEndOfStream() {
+			f.calm()
+		}
+		return toRequestBody(&extproc.CommonResponse{})
+	}
+	f.calm()
 	b := r.GetBody()
 	if int64(len(b)) > f.x.BodyLimit() {
 		return f.forward(f.x.Refuse(f.x.TooLarge()), b, toRequestBody)
@@ -198,6 +215,7 @@ func (f *flow) end(outcome engine.Outcome, sent int64) {
 		return
 	}
 	f.ended = true
+	f.calm()
 	f.server.flows.drop(f)
 	f.x.End(context.WithoutCancel(f.ctx), outcome, sent)
 }
@@ -207,6 +225,7 @@ func (f *flow) end(outcome engine.Outcome, sent int64) {
 func (f *flow) over() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.calm()
 	switch {
 	case f.ended || f.x == nil:
 	case f.id == "": // it never went to a backend: nobody but the client can have left

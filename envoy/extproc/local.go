@@ -54,8 +54,7 @@ func (f *flow) unread(status int, details string) *extproc.ProcessingResponse {
 	}
 	r := incomplete(details)
 	if status == http.StatusRequestTimeout || status == http.StatusGatewayTimeout {
-		const slow = "the request body arrives too slowly"
-		r.Status, r.Code, r.Body = http.StatusRequestTimeout, "slow_body", []byte(slow+"\n")
+		r = slowBody(details)
 	}
 	f.x.Refuse(r)
 	return f.refuse(r, engine.ClientGone)
@@ -65,6 +64,13 @@ func (f *flow) unread(status int, details string) *extproc.ProcessingResponse {
 func incomplete(details string) *engine.Refusal {
 	r := plain(http.StatusBadRequest, "broken_body")
 	r.Reason, r.Body = "the request body could not be read: "+details, []byte("the request body is not complete\n")
+	return r
+}
+
+// slowBody is the refusal of a request whose body comes too slowly.
+func slowBody(details string) *engine.Refusal {
+	r := incomplete(details)
+	r.Status, r.Code, r.Body = http.StatusRequestTimeout, "slow_body", []byte("the request body came too slowly\n")
 	return r
 }
 

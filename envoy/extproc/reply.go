@@ -28,6 +28,7 @@ type reply struct {
 // because there is none.
 func (f *flow) responseHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHeaders) *extproc.ProcessingResponse {
 	details := attribute(m, "response.code_details")
+	f.calm() // once an answer begins, the client may take its time
 	p, h := read(r.GetHeaders())
 	if !answered(details) {
 		return f.local(m, p.status, details)
@@ -51,13 +52,19 @@ func (f *flow) responseHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHead
 		c.remove("Content-Length")
 	}
 	out := toResponseHeaders(&extproc.CommonResponse{HeaderMutation: c.mutation()})
+	watch, idle := f.reply.plan.Watch, f.x.Idle()
 	switch {
-	case !f.reply.plan.Watch:
-	case f.reply.length == 0 && r.GetEndOfStream():
-		f.whole(nil)
-		out.DynamicMetadata = f.known(false)
-	default:
+	case p.status == http.StatusSwitchingProtocols:
+	case r.GetEndOfStream():
+		if watch {
+			f.whole(nil)
+			out.DynamicMetadata = f.known(false)
+		}
+	case watch, idle > 0 && f.reply.length < 0: // a stream must not stall; what has a length has an end
 		out.ModeOverride = &filter.ProcessingMode{ResponseBodyMode: filter.ProcessingMode_STREAMED, ResponseTrailerMode: filter.ProcessingMode_SEND}
+		if idle > 0 {
+			f.expect(idle, f.silent)
+		}
 	}
 	return out
 }
@@ -85,7 +92,13 @@ func (f *flow) plan(status int, h http.Header) engine.ResponsePlan {
 func (f *flow) responseBody(r *extproc.HttpBody) *extproc.ProcessingResponse {
 	b := r.GetBody()
 	f.reply.seen += int64(len(b))
-	if f.reply.last || f.ended {
+	if f.moved(); r.GetEndOfStream() {
+		f.calm()
+	}
+	if !f.reply.plan.Watch {
+		f.reply.sent += int64(len(b))
+	}
+	if f.reply.last || f.ended || !f.reply.plan.Watch {
 		return toResponseBody(&extproc.CommonResponse{})
 	}
 	out := b

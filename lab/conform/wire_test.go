@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/lab/envoybin"
+	"github.com/egret-gateway/egret/plan"
 )
 
 // route leads everything on the shared gateway to backend a, and a second host
@@ -38,8 +40,9 @@ spec:
     - {group: ainetworking.prototype.x-k8s.io, kind: Backend, name: b, port: 80, weight: 10}
 `
 
-// wire is a real Envoy whose backends are h.
-func wire(t *testing.T, version string, h http.HandlerFunc) (*World, *pair) {
+// wire is a real Envoy whose backends are h. The plan is changed before it is
+// served.
+func wire(t *testing.T, version string, h http.HandlerFunc, change ...func(*plan.Plan)) (*World, *pair) {
 	t.Helper()
 	s := &Scenario{Manifests: []byte(route)}
 	for _, share := range []string{"gateway", "backends"} {
@@ -52,7 +55,11 @@ func wire(t *testing.T, version string, h http.HandlerFunc) (*World, *pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(stage.compile(t, s), stage.realm, &clock{stands: true}, l)
+	p := stage.compile(t, s)
+	for _, do := range change {
+		do(p)
+	}
+	w := newWorld(p, stage.realm, &clock{stands: true}, l)
 	w.upstream.server.Handler = h
 	go w.upstream.server.Serve(l)
 	t.Cleanup(func() { w.upstream.server.Close() })
@@ -84,6 +91,8 @@ func TestWire(t *testing.T) {
 			t.Run("a WebSocket passes, both ways", func(t *testing.T) { socket(t, version) })
 			t.Run("trailers pass, both ways", func(t *testing.T) { trailers(t, version) })
 			t.Run("B-28 each event arrives when it is sent, of a stream that nobody reads too", func(t *testing.T) { eventByEvent(t, version) })
+			t.Run("B-28 gateway-80 silence is cut after the idle time, counted from the first byte of the answer on", func(t *testing.T) { stalls(t, version) })
+			t.Run("gateway-79 0s is no limit for an answer, and not for a client that stops in its body", func(t *testing.T) { unlimited(t, version) })
 			t.Run("a body of unknown length is refused in the shape of the call, also beyond what Envoy buffers", func(t *testing.T) { large(t, version) })
 			t.Run("gateway-22 weights 90 and 10 share the calls within 5 points, and each Record names the backend that Envoy chose", func(t *testing.T) { shares(t, version) })
 		})
@@ -241,4 +250,96 @@ func large(t *testing.T, version string) {
 			t.Errorf("%d bytes: %+v", size, got)
 		}
 	}
+}
+
+// idleTime is a short one, for tests that wait for it; a pause of a peer that
+// is longer is long.
+const (
+	idleTime = time.Second
+	long     = 2 * idleTime
+)
+
+func timeouts(ts plan.Timeouts) func(*plan.Plan) {
+	return func(p *plan.Plan) {
+		for i := range p.Rules {
+			p.Rules[i].Timeouts = ts
+		}
+	}
+}
+
+func stalls(t *testing.T, version string) {
+	w, b := wire(t, version, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-time.After(long) // not silence: nothing of the answer has come
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "data: 1\n\n")
+		http.NewResponseController(w).Flush()
+		if r.Header.Get("X-Go-On") == "" {
+			<-r.Context().Done()
+		}
+	}, timeouts(plan.Timeouts{Request: time.Minute, Idle: idleTime}))
+	f := func(head, body string, want engine.Outcome) {
+		t.Helper()
+		before := len(w.recorded())
+		c, r := b.dial(t)
+		fmt.Fprintf(c, "%s\r\nHost: gw.example.com\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%+v, error %v", res, err)
+		}
+		got, err := io.ReadAll(res.Body)
+		if !strings.HasPrefix(string(got), "data: 1\n\n") || (err == nil) != (want == engine.Done) {
+			t.Errorf("%s: %q, error %v", head, got, err)
+		}
+		w.await(before + 1)
+		if rec := w.recorded(); len(rec) != before+1 || rec[before].Outcome != want {
+			t.Errorf("%s: %+v", head, rec[before:])
+		}
+	}
+	const chat = `{"model":"m","stream":true,"messages":[]}`
+	f("POST /v1/chat/completions HTTP/1.1", chat, engine.TimedOut)
+	f("GET /events HTTP/1.1", "", engine.TimedOut)
+	f("GET /events HTTP/1.1\r\nX-Go-On: 1", "", engine.Done)
+}
+
+func unlimited(t *testing.T, version string) {
+	w, b := wire(t, version, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "1")
+		http.NewResponseController(w).Flush()
+		<-time.After(long)
+		io.WriteString(w, "2")
+	}, timeouts(plan.Timeouts{Request: plan.NoLimit, Explicit: true, Idle: idleTime}))
+	f := func(send func(io.Writer), status int, body string, want engine.Outcome) {
+		t.Helper()
+		before := len(w.recorded())
+		c, r := b.dial(t)
+		go send(c)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		if res.StatusCode != status || string(got) != body || err != nil {
+			t.Errorf("%d %q, error %v, want %d %q", res.StatusCode, got, err, status, body)
+		}
+		w.await(before + 1)
+		if rec := w.recorded(); len(rec) != before+1 || rec[before].Outcome != want {
+			t.Errorf("%+v", rec[before:])
+		}
+	}
+	f(func(c io.Writer) { io.WriteString(c, "GET /x HTTP/1.1\r\nHost: gw.example.com\r\n\r\n") }, 200, "12", engine.Done)
+	const upload = "POST /upload HTTP/1.1\r\nHost: gw.example.com\r\n"
+	f(func(c io.Writer) { // slow, but never silent for long
+		io.WriteString(c, upload+"Content-Length: 6\r\n\r\n")
+		for range 6 {
+			<-time.After(idleTime / 3)
+			io.WriteString(c, ".")
+		}
+	}, 200, "12", engine.Done)
+	f(func(c io.Writer) { // whose end is told by trailers
+		io.WriteString(c, upload+"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")
+	}, 200, "12", engine.Done)
+	f(func(c io.Writer) { io.WriteString(c, upload+"Content-Length: 100\r\n\r\nsome") },
+		408, "the request body came too slowly\n", engine.ClientGone)
 }
