@@ -94,6 +94,11 @@ func listener(from string) (net.Listener, error) {
 func accept(l net.Listener, target string) {
 	for {
 		in, err := l.Accept()
+		if errors.Is(err, syscall.EMFILE) { // somebody else has to close some first
+			log.Print(err)
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -106,7 +111,10 @@ func accept(l net.Listener, target string) {
 	}
 }
 
-const dialTimeout = 5 * time.Second
+const (
+	dialTimeout = 5 * time.Second
+	lingering   = time.Minute // for the rest of an answer whose request has ended, or whose client has gone
+)
 
 func serve(in net.Conn, target string) error {
 	proxied := target == "socks"
@@ -126,7 +134,10 @@ func serve(in net.Conn, target string) error {
 		return err
 	}
 	defer out.Close()
-	go pipe(out, in)
+	go func() {
+		pipe(out, in)
+		out.SetReadDeadline(time.Now().Add(lingering))
+	}()
 	pipe(in, out)
 	return nil
 }
