@@ -28,7 +28,15 @@ func newNative(o Options, e *engine.Engine, pool *provider.Pool, h hop) *native 
 	})}
 }
 
-func (n *native) apply(ctx context.Context, f *feed.Feed) error { return n.server.Apply(ctx, f.Plan) }
+// apply has a plan served. A pod that ends serves nothing new, which is no
+// fault of the plan's: to refuse it would be told as one of the Gateway.
+func (n *native) apply(ctx context.Context, f *feed.Feed) error {
+	err := n.server.Apply(ctx, f.Plan)
+	if errors.Is(err, proxy.ErrStopped) {
+		return nil
+	}
+	return err
+}
 
 func (n *native) ready() error {
 	if len(n.server.Bound()) == 0 {
@@ -67,6 +75,17 @@ func (f *fence) outside(a netip.Addr) error {
 		return now.Outside(a)
 	}
 	return nil
+}
+
+// own are the addresses of the cluster that a pod knows without being told: its
+// own, and the API server's.
+func own(env func(string) string) (out []string) {
+	for _, name := range []string{"POD_IP", "KUBERNETES_SERVICE_HOST"} {
+		if a, err := netip.ParseAddr(env(name)); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()).String())
+		}
+	}
+	return out
 }
 
 // guard refuses the addresses that no backend has any business at, and in a

@@ -115,6 +115,20 @@ func TestDrain(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 	}
+	later := fed(gateway, model(t, nil, nil))
+	c.give(later) // it serves nothing new, and refuses nothing
+	await(t, func() bool {
+		taken := false
+		for _, s := range c.Streams(gateway) {
+			for _, sub := range s.Types {
+				if sub.Nack != nil {
+					t.Fatalf("refused: %s", sub.Nack.Message)
+				}
+				taken = taken || sub.Type == feed.TypeHead && sub.Acked == later.Plan.Hash()
+			}
+		}
+		return taken
+	})
 }
 
 // TestEnd: the account of a request that ends last is written before the pod

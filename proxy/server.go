@@ -65,6 +65,9 @@ func New(o Options) *Server {
 	return s
 }
 
+// ErrStopped is the answer to a plan that comes after Shutdown.
+var ErrStopped = errors.New("the server has stopped")
+
 // Apply makes p the plan that is served. It returns when every port of the
 // plan is bound; ports that are gone are drained in the background. When a
 // port cannot be bound or the plan cannot be loaded, the old plan serves on
@@ -73,7 +76,7 @@ func (s *Server) Apply(ctx context.Context, p *plan.Plan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return errors.New("the server has stopped")
+		return ErrStopped
 	}
 	if err := ctx.Err(); err != nil {
 		return err
