@@ -2,10 +2,11 @@
 GO      ?= go
 BIN     ?= bin/egret
 PKGS    ?= ./...
+E2E     ?= ./lab/e2e/...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance planted
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +45,9 @@ cross: ## Compile for linux/arm64 and darwin/arm64
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/egret
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/egret
 
-acceptance: ## Rewrite docs/acceptance.md from the names of the tests
+acceptance: ## Rewrite docs/acceptance.md and docs/defects.md from the tests
 	$(GO) run ./lab/acceptance -w
+	$(GO) run ./lab/planted -page
 
 cluster-build: ## Compile Kubernetes, etcd and containerd into the user's cache (about ten minutes)
 	@lab/cluster/cluster.sh programs
@@ -67,7 +69,7 @@ test-apiserver: cluster-build ## Run the tests that need an API server and etcd 
 
 test-cluster: ## Run the tests on a cluster: the one KUBECONFIG names, else the test cluster
 	@test -n "$$KUBECONFIG" || { lab/cluster/cluster.sh ensure && lab/cluster/cluster.sh images; }
-	$(GO) test -tags cluster -count=1 -timeout 40m ./lab/e2e/...
+	$(GO) test -tags cluster -count=1 -p 1 -timeout 40m $(E2E)
 
 chart: ## Helm's own library on charts/egret: render, schema, lint, and the manifests' equal
 	cd lab/chart && $(GO) vet ./... && $(GO) test -count=1 ./...
@@ -77,7 +79,10 @@ conformance: ## The official Gateway API conformance suite on the test cluster, 
 	@lab/conformance/run.sh
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
-	@git diff --exit-code -- docs/acceptance.md
+	@git diff --exit-code -- docs/acceptance.md docs/defects.md
+
+planted: cluster-build ## Plant every known defect of the reference and see its test fail (docs/defects.md)
+	$(GO) run ./lab/planted
 
 test-services: ## Run the tests that need Redis and PostgreSQL (Debian: redis-server, postgresql)
 	$(GO) test -tags services -count=1 ./policy/quota/redis/... ./store/postgres/...
