@@ -144,7 +144,7 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 	for key, w := range s.wanted {
 		_, busy := s.busy[key]
 		switch due := w.not.Sub(now); {
-		case busy:
+		case busy, key == pruning && s.unwanted():
 		case due > 0:
 			rest = min(rest, due)
 		default:
@@ -154,6 +154,17 @@ func (s *fleets) take(now time.Time) (key string, w wish, rest time.Duration) {
 		}
 	}
 	return "", wish{}, rest
+}
+
+// unwanted reports whether something is done now that is not wanted any more:
+// it may still make what pruning is to remove.
+func (s *fleets) unwanted() bool {
+	for _, wanted := range s.busy {
+		if !wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // try applies one wish. One that fails, or is not settled, stays wanted unless

@@ -127,6 +127,22 @@ func TestFleets(t *testing.T) {
 			}
 		})
 	})
+	t.Run("gateway-45 B-07 what is still made for a Gateway that is gone is removed too", func(t *testing.T) {
+		g := &ground{hold: map[string]bool{"gone": true}}
+		working(t, g, func(s *fleets, results func() []applied) {
+			s.want("gone", fleetCalled("gone", "1"))
+			results()
+			s.forget("gone")
+			s.prune(nil)
+			if results(); g.pruned != 0 {
+				t.Error("it was cleaned up before all was made")
+			}
+			g.release <- nil
+			if results(); g.pruned != 1 {
+				t.Errorf("it was cleaned up %d times", g.pruned)
+			}
+		})
+	})
 	t.Run("one that is not settled is looked at every second until it is", func(t *testing.T) {
 		g := &ground{unrest: map[string]int{"taken": 5}}
 		working(t, g, func(s *fleets, results func() []applied) {
