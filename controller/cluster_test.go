@@ -44,6 +44,7 @@ func TestController(t *testing.T) {
 	t.Run("restart", testRestart)
 	t.Run("apart", testApart)
 	t.Run("events", testEvents)
+	t.Run("self", testSelf)
 	t.Run("reviews", testReviews)
 	t.Run("unbound", testUnbound)
 	t.Run("unread", testUnread)

@@ -87,6 +87,7 @@ type Controller struct {
 	withheld   []fleet.Fleet       // of those of them that were not since the start
 	stale      bool                // what nobody wants of fleets may be there
 	delivered  map[string]string
+	handed     *kube.Status // for writing, last
 }
 
 type snapshot struct {

@@ -30,12 +30,12 @@ const (
 
 const roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 
-// user makes a user who may do what the rules permit.
+// user makes a ServiceAccount that may do what the rules permit.
 func (w *world) user(name, rules string) {
 	w.Helper()
 	w.do("POST", roles, fmt.Sprintf(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: %s}, rules: %s}`, name, rules))
 	w.do("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", fmt.Sprintf(`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: %s}, `+
-		`roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[1]s}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: %[1]s}]}`, name))
+		`roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %[1]s}, subjects: [{kind: ServiceAccount, namespace: egret-system, name: %[1]s}]}`, name))
 }
 
 // permit changes what a user may do.
@@ -45,7 +45,7 @@ func (w *world) permit(name, rules string) {
 }
 
 func as(user string) func(*Options) {
-	return func(o *Options) { o.Config = server.As(user) }
+	return func(o *Options) { o.Config = server.As("system:serviceaccount:egret-system:" + user) }
 }
 
 // testUnbound: pods may not have tokens reviewed, since the controller may not

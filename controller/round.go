@@ -184,6 +184,7 @@ func (c *Controller) prune() {
 
 // led is called when this replica begins or ceases to lead.
 func (c *Controller) led() {
+	c.handed = nil
 	if !c.lead.leading.Load() {
 		c.fleets.drop()
 		c.source.Rest()
@@ -200,9 +201,19 @@ func (c *Controller) led() {
 
 // applied notes what came of applying a fleet.
 func (c *Controller) applied(r applied) {
+	if r.key == pruning {
+		// What became wanted while it was removed comes back.
+		for key, g := range c.gateways {
+			if g.fleet.Reviews && c.lead.leading.Load() {
+				c.fleets.want(key, g.fleet)
+			}
+		}
+		return
+	}
 	if g := c.gateways[r.key]; g != nil {
 		g.state, g.applied, g.failed = r.state, r.err == nil, r.err
 		g.bound = r.fleet.Reviews
+		c.stale = c.stale || r.fleet.Reviews && !g.fleet.Reviews // applied after it was taken back
 	}
 }
 

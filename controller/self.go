@@ -42,11 +42,16 @@ func Namespace() string {
 // FindSelf learns the image from the controller's own Deployment, unless one
 // is given.
 func FindSelf(ctx context.Context, client kubernetes.Interface, namespace, image string) (Self, error) {
-	s := Self{Namespace: namespace, Image: image}
-	var err error
-	if s.Pod, err = os.Hostname(); err != nil {
-		return s, err
+	host, err := os.Hostname()
+	if err != nil {
+		return Self{Namespace: namespace, Image: image}, err
 	}
+	return findSelf(ctx, client, namespace, image, host)
+}
+
+// findSelf is FindSelf on the host of that name.
+func findSelf(ctx context.Context, client kubernetes.Interface, namespace, image, host string) (Self, error) {
+	s := Self{Namespace: namespace, Image: image, Pod: host}
 	if m := ofReplicaSet.FindStringSubmatch(s.Pod); m != nil {
 		s.Deployment = m[1]
 	}

@@ -61,8 +61,11 @@ func (c *Controller) report(now time.Time) time.Duration {
 	st.Held = held(&c.snapshot, st.Conditions, waiting)
 	c.prune()
 	c.confirm()
-	c.events.tell(&c.snapshot, &st)
-	c.hand(st)
+	if c.handed == nil || !st.Equal(c.handed) { // else it is being written, or was
+		c.handed = &st
+		c.events.tell(&c.snapshot, &st)
+		c.hand(st)
+	}
 	return again
 }
 

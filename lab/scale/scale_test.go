@@ -207,6 +207,7 @@ func TestScale(t *testing.T) {
 	w := newWorld(t)
 	figures := &figures{}
 	w.create(prepared())
+	w.before = w.controllerWrites()
 	stop := w.start()
 	w.await("controller", func() bool { return w.metric("egret_controller_leading") == 1 })
 	came := make(chan heard, 1<<14)

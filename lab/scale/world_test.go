@@ -35,6 +35,7 @@ type world struct {
 	xds     string // addresses of the controller
 	health  string
 	writes  atomic.Int64 // by the test itself
+	before  int64        // those of the API server itself
 
 	child *exec.Cmd
 	log   bytes.Buffer
@@ -169,14 +170,14 @@ func (w *world) controllerWrites() int64 {
 	}
 	defer r.Body.Close()
 	all := sum(r.Body, "apiserver_request_total", func(line string) bool {
-		for _, other := range []string{`resource="leases"`, `subresource="token"`, `resource="selfsubjectaccessreviews"`, `verb="GET"`, `verb="LIST"`, `verb="WATCH"`, `resource=""`} {
+		for _, other := range []string{`resource="leases"`, `subresource="token"`, `resource="selfsubjectaccessreviews"`, `verb="GET"`, `verb="LIST"`, `verb="WATCH"`, `,resource=""`} {
 			if strings.Contains(line, other) {
 				return false
 			}
 		}
 		return true
 	})
-	return int64(all) - w.writes.Load()
+	return int64(all) - w.writes.Load() - w.before
 }
 
 // await looks every moment until ok. Looking costs something: lists of

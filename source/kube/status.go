@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +34,12 @@ type Status struct {
 func (s *Status) Holds(c source.Condition) bool {
 	parents, held := s.Held[c.Key()]
 	return held && (len(parents) == 0 || slices.Contains(parents, c.Parent))
+}
+
+// Equal reports whether two times the same is to be said.
+func (s *Status) Equal(o *Status) bool {
+	return slices.Equal(s.Conditions, o.Conditions) && slices.Equal(s.Features, o.Features) &&
+		maps.EqualFunc(s.Held, o.Held, slices.Equal) && reflect.DeepEqual(s.Addresses, o.Addresses)
 }
 
 // asked sorts a status by object.
