@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,10 +85,11 @@ data: {fleet.yaml: "replicas: %d"}
 `, pods))
 	s.Kubectl(t, "patch", "gateway", "maas-default-gateway", "-n", "openshift-ingress", "--type=merge", "-p",
 		`{"spec":{"infrastructure":{"parametersRef":{"group":"","kind":"ConfigMap","name":"fleet"}}}}`)
+	want := fmt.Sprintf("%d/%[1]d/%[1]d", pods)
 	s.Eventually(t, time.Minute, "replicas", func() error {
-		got := s.Kubectl(t, "get", "deployment", front, "-n", "openshift-ingress", "-o", "jsonpath={.status.readyReplicas}")
-		if got != strconv.Itoa(pods) {
-			return fmt.Errorf("%s are ready", got)
+		got := s.Kubectl(t, "get", "deployment", front, "-n", "openshift-ingress", "-o", "jsonpath={.spec.replicas}/{.status.replicas}/{.status.readyReplicas}")
+		if got != want {
+			return fmt.Errorf("wanted/there/ready are %s, not %s", got, want)
 		}
 		return nil
 	})
@@ -125,6 +125,9 @@ func (s *scene) ready(t *testing.T) error {
 			return err
 		}
 		for _, p := range pods.Items {
+			if p.DeletionTimestamp != nil {
+				continue
+			}
 			for _, c := range p.Status.ContainerStatuses {
 				if !c.Ready || c.State.Running == nil {
 					return fmt.Errorf("container %s of pod %s/%s is not ready", c.Name, ns, p.Name)
