@@ -12,7 +12,9 @@
 // or less changes the Service and nothing that would restart a pod. Apply is
 // server-side apply under the controller's name. It writes nothing when
 // nothing differs, and never touches an object that lacks the controller's
-// label. Prune removes what no fleet wants any more.
+// label. What the reference left is taken over in phases, during which State is
+// Unsettled, so that its Envoys end what they do. Prune removes what no fleet
+// wants any more.
 //
 // Not here: when to do so, what the conditions say (controller), and what the
 // pods do (envoy, proxy, pod).
