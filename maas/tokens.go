@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	api "github.com/egret-gateway/egret/api/maas"
@@ -19,6 +20,10 @@ const (
 	denyDeleted = time.Hour
 	denyLeft    = 10 * 365 * 24 * time.Hour
 )
+
+// filing bounds how long a revocation, which is effective by then, waits for
+// the database that keys are listed from.
+const filing = 2 * time.Second
 
 type tokenRequest struct {
 	Expiration Expiration `json:"expiration"`
@@ -106,28 +111,28 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	now, count := s.now(), 0
-	for _, a := range accounts {
-		if a.Owner != "" && a.Owner != p.Owner {
-			continue
-		}
-		denial := store.Denial{Subject: "uid:" + a.UID, Until: now.Add(denyDeleted)}
-		if err := s.Cluster.Deny(ctx, denial); err != nil {
-			return 0, err
-		}
+	now := s.now()
+	accounts = slices.DeleteFunc(accounts, func(a store.Account) bool { return a.Owner != "" && a.Owner != p.Owner })
+	denials := make([]store.Denial, len(accounts))
+	for i, a := range accounts {
+		denials[i] = store.Denial{Subject: "uid:" + a.UID, Until: now.Add(denyDeleted)}
+	}
+	if err := s.Cluster.Deny(ctx, denials...); err != nil {
+		return 0, err
+	}
+	for i, a := range accounts {
 		if err := s.Cluster.DeleteAccount(ctx, a.Namespace, a.Name); err != nil {
-			denial.Until = now.Add(denyLeft)
-			return 0, errors.Join(err, s.Cluster.Deny(ctx, denial))
+			denials[i].Until = now.Add(denyLeft)
+			return 0, errors.Join(err, s.Cluster.Deny(ctx, denials[i]))
 		}
 		fresh := store.Account{Namespace: a.Namespace, Name: a.Name, Owner: p.Owner, Labels: a.Labels}
 		if _, err := s.Cluster.EnsureAccount(ctx, fresh); err != nil {
 			return 0, err
 		}
-		count++
 	}
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(ctx, filing)
 	defer cancel()
-	return count, s.Keys.ExpireKeys(ctx, p.Owner, now)
+	return len(accounts), s.Keys.ExpireKeys(ctx, p.Owner, now)
 }
 
 func (s *Server) accountName(who *caller, p person) (string, error) {
