@@ -219,7 +219,7 @@ func (c *Controller) await(ctx context.Context, ok func() bool) bool {
 		case <-tick.C:
 		}
 	}
-	return true
+	return ctx.Err() == nil
 }
 
 // loop owns what is below the channels.

@@ -131,7 +131,7 @@ func testUnreadReference(t *testing.T) {
 	<-ended
 	had := len(pod.Engine.Have(feed.TypePolicy))
 	w.gateway("new", "wg", source.PlaneNative)
-	w.route("n", "new", "example.com")
+	w.route("fresh", "new", "example.com")
 	c := w.run(as("reference"))
 	t.Run("under the reference's permissions its class is served", func(*testing.T) {
 		c.join(w.pod("new", source.PlaneNative))
