@@ -12,24 +12,25 @@ import (
 // is shown without one.
 func (w *world) ghosts(t *testing.T, p *plane) {
 	ns := w.Namespace(t)
-	w.Put(t, ns, ghost)
-	gateway := func(name, more string) {
-		w.Put(t, ns, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: "+name+"}\nspec:\n  gatewayClassName: "+p.class+
-			"\n  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: ghost}}\n  listeners: [{name: http, port: 80, protocol: HTTP}]\n"+more)
+	gateway := func(t *testing.T, name, more string) {
+		w.Put(t, ns, strings.Replace(ghost, "name: ghost", "name: "+name, 1)+"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: "+name+"}\nspec:\n  gatewayClassName: "+p.class+
+			"\n  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: "+name+"}}\n  listeners: [{name: http, port: 80, protocol: HTTP}]\n"+more)
 	}
 	t.Run("gateway-44 a Service of the name that is somebody else's is left alone, and named", func(t *testing.T) {
+		t.Parallel()
 		name := p.service(ns, "taken")
 		w.Put(t, ns, "apiVersion: v1\nkind: Service\nmetadata: {name: "+name+"}\nspec: {selector: {app: theirs}, ports: [{port: 1234}]}")
 		was := w.Object(t, "services", ns, name)
-		gateway("taken", "")
+		gateway(t, "taken", "")
 		w.gatewayHas(t, soon, ns, "taken", "Programmed=False Invalid|"+name)
 		if now := w.Object(t, "services", ns, name); now.GetResourceVersion() != was.GetResourceVersion() {
 			t.Errorf("it was changed: %v", now.Object)
 		}
 	})
-	t.Run("gateway-52 B-06 addresses of both types come and go with the Service's", func(t *testing.T) { w.addresses(t, p, ns, gateway) })
+	t.Run("gateway-52 B-06 addresses of both types come and go with the Service's", func(t *testing.T) { t.Parallel(); w.addresses(t, p, ns, gateway) })
 	t.Run("gateway-45 B-07 what was made for a Gateway goes with it, and so do entries of routes", func(t *testing.T) {
-		gateway("brief", "")
+		t.Parallel()
+		gateway(t, "brief", "")
 		kinds := []string{"deployments", "services", "serviceaccounts", "configmaps", "poddisruptionbudgets"}
 		name := p.service(ns, "brief")
 		w.Eventually(t, soon, "its objects", func() error { return w.there(ns, name, true, kinds...) })
@@ -49,12 +50,14 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 		l.routeHas(t, soon, "brief", "shared", "Accepted=True")
 	})
 	t.Run("gateway-51 a Gateway without a pod says that it waits", func(t *testing.T) {
-		gateway("waits", "")
+		t.Parallel()
+		gateway(t, "waits", "")
 		w.gatewayHas(t, soon, ns, "waits", "Accepted=True Accepted", "Programmed=False Pending")
 	})
 	t.Run("gateway-37 B-34 pods that cannot start hold up nobody else", func(t *testing.T) {
+		t.Parallel()
 		for i := range 3 {
-			gateway(fmt.Sprint("stuck-", i), "")
+			gateway(t, fmt.Sprint("stuck-", i), "")
 		}
 		l := w.place(t, p)
 		l.put(t, fqdn("answer", "answer.SITE.svc.cluster.local", 80))
@@ -69,7 +72,8 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 		}
 	})
 	t.Run("objects that somebody deletes are made again", func(t *testing.T) {
-		gateway("healed", "")
+		t.Parallel()
+		gateway(t, "healed", "")
 		kinds := []string{"deployments", "services", "serviceaccounts", "configmaps"}
 		name := p.service(ns, "healed")
 		w.Eventually(t, soon, "its objects", func() error { return w.there(ns, name, true, kinds...) })
@@ -93,18 +97,20 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 		})
 	})
 	t.Run("gateway-52 an address that the Gateway asks for is got, or refused", func(t *testing.T) {
-		gateway("asks", "  addresses: [{type: IPAddress, value: "+map[string]string{"native": "10.250.1.201", "envoy": "10.250.1.202"}[p.name]+"}]\n")
+		t.Parallel()
+		gateway(t, "asks", "  addresses: [{type: IPAddress, value: "+map[string]string{"native": "10.250.1.201", "envoy": "10.250.1.202"}[p.name]+"}]\n")
 		w.Eventually(t, soon, "that address", func() error {
 			if got := w.address(t, ns, "asks"); !strings.HasPrefix(got, "10.250.1.20") {
 				return fmt.Errorf("it is %q", got)
 			}
 			return nil
 		})
-		gateway("named", "  addresses: [{type: Hostname, value: gw.example.com}]\n")
+		gateway(t, "named", "  addresses: [{type: Hostname, value: gw.example.com}]\n")
 		w.gatewayHas(t, soon, ns, "named", "Accepted=False UnsupportedAddress")
 	})
 	t.Run("gateway-59 a Gateway of nothing but TCP", func(t *testing.T) {
-		w.Put(t, ns, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: tcp}\nspec:\n  gatewayClassName: "+p.class+
+		t.Parallel()
+		w.Put(t, ns, ghost+"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: tcp}\nspec:\n  gatewayClassName: "+p.class+
 			"\n  infrastructure: {parametersRef: {group: '', kind: ConfigMap, name: ghost}}\n  listeners: [{name: tcp, port: 80, protocol: TCP}]")
 		w.gatewayHas(t, soon, ns, "tcp", "Accepted=False ListenersNotValid", "Programmed=False Invalid")
 	})
@@ -112,8 +118,8 @@ func (w *world) ghosts(t *testing.T, p *plane) {
 
 // addresses has the Service of a Gateway get other addresses than the test
 // cluster gives.
-func (w *world) addresses(t *testing.T, p *plane, ns string, gateway func(name, more string)) {
-	gateway("placed", "")
+func (w *world) addresses(t *testing.T, p *plane, ns string, gateway func(t *testing.T, name, more string)) {
+	gateway(t, "placed", "")
 	name := p.service(ns, "placed")
 	has := func(want ...string) {
 		t.Helper()
@@ -143,7 +149,7 @@ func (w *world) addresses(t *testing.T, p *plane, ns string, gateway func(name, 
 	has("IPAddress "+ip, "Hostname lb.example.com")
 	ingress(`[{"hostname": "lb.example.com"}]`)
 	has("Hostname lb.example.com")
-	w.Put(t, ns, strings.Replace(ghost, "fleet.yaml: |", "fleet.yaml: |\n    service: {type: ClusterIP}", 1))
+	w.Put(t, ns, strings.NewReplacer("name: ghost", "name: placed", "fleet.yaml: |", "fleet.yaml: |\n    service: {type: ClusterIP}").Replace(ghost))
 	w.Eventually(t, soon, "the Service is internal", func() error {
 		if got := at(w.Object(t, "services", ns, name), "spec.type"); got != "ClusterIP" {
 			return fmt.Errorf("it is %v", got)
@@ -151,7 +157,6 @@ func (w *world) addresses(t *testing.T, p *plane, ns string, gateway func(name, 
 		return nil
 	})
 	has("IPAddress "+fmt.Sprint(at(w.Object(t, "services", ns, name), "spec.clusterIP")), "Hostname "+name+"."+ns+".svc.cluster.local")
-	w.Put(t, ns, ghost)
 }
 
 // there says whether objects of a name are there, or gone.

@@ -14,6 +14,7 @@ func (w *world) references(t *testing.T, p *plane) {
 	l := w.place(t, p)
 	l.put(t, fqdn("answer", "red.SITE.svc.cluster.local", 80))
 	t.Run("gateway-12 gateway-13 kind Backend leads to the destination, whatever legacy object has its name", func(t *testing.T) {
+		t.Parallel()
 		l.put(t, `
 apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0
 kind: Backend
@@ -26,12 +27,14 @@ spec: {destination: {type: Fqdn, fqdn: {hostname: legacy.invalid}, ports: [{numb
 		l.routeHas(t, soon, "alias", "", "Accepted=True Accepted", "ResolvedRefs=True ResolvedRefs")
 	})
 	t.Run("gateway-14 so does its own kind", func(t *testing.T) {
+		t.Parallel()
 		l.route(t, "kind", "- backendRefs: [{group: ainetworking.prototype.x-k8s.io, kind: XBackendDestination, name: answer, port: 80}]")
 		l.answers(t, "kind", 200)
 		l.routeHas(t, soon, "kind", "", "ResolvedRefs=True ResolvedRefs")
 	})
 	broken := func(name, route, rules string, want string) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l.route(t, route, rules)
 			l.answers(t, route, 500)
 			l.routeHas(t, soon, route, "", "Accepted=True Accepted", want)
@@ -44,12 +47,14 @@ spec: {destination: {type: Fqdn, fqdn: {hostname: legacy.invalid}, ports: [{numb
 	broken("gateway-24 no weight above 0", "weightless", "- backendRefs: [{group: ainetworking.prototype.x-k8s.io, kind: Backend, name: answer, port: 80, weight: 0}]", "ResolvedRefs=True ResolvedRefs")
 	broken("gateway-24 no backend at all", "none", "- matches: [{path: {type: PathPrefix, value: /}}]", "ResolvedRefs=True ResolvedRefs")
 	t.Run("gateway-76 an extension that cannot be resolved", func(t *testing.T) {
+		t.Parallel()
 		l.route(t, "extension", "- filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Foo, name: f}}]\n  backendRefs: [{group: ainetworking.prototype.x-k8s.io, kind: Backend, name: answer, port: 80}]")
 		l.answers(t, "extension", 500)
 		l.routeHas(t, soon, "extension", "", "Accepted=False UnsupportedValue|Foo")
 	})
-	t.Run("gateway-18 B-32 across namespaces a grant is needed, and counts at once", func(t *testing.T) { l.grants(t) })
+	t.Run("gateway-18 B-32 across namespaces a grant is needed, and counts at once", func(t *testing.T) { t.Parallel(); l.grants(t) })
 	t.Run("gateway-20 B-10 a Service of another name and namespace, without a grant", func(t *testing.T) {
+		t.Parallel()
 		l.put(t, "apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0\nkind: XBackendDestination\nmetadata: {name: other}\n"+
 			"spec: {destination: {type: Service, service: {name: blue, namespace: SITE}, ports: [{number: 80, protocol: HTTP}]}}")
 		l.route(t, "other", backend("other", 80))
@@ -59,6 +64,7 @@ spec: {destination: {type: Fqdn, fqdn: {hostname: legacy.invalid}, ports: [{numb
 		l.routeHas(t, soon, "other", "", "ResolvedRefs=True ResolvedRefs")
 	})
 	t.Run("gateway-19 gateway-21 B-10 a Service of the namespace, its target port by number and by name", func(t *testing.T) {
+		t.Parallel()
 		l.put(t, own)
 		l.Rolled(t, l.ns, "own")
 		l.route(t, "plain", "- matches: [{path: {type: PathPrefix, value: /number}}]\n  backendRefs: [{name: own, port: 80}]\n"+
@@ -70,6 +76,7 @@ spec: {destination: {type: Fqdn, fqdn: {hostname: legacy.invalid}, ports: [{numb
 		})
 	})
 	t.Run("a Service without ready pods is 503, and says so", func(t *testing.T) {
+		t.Parallel()
 		l.put(t, "apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0\nkind: XBackendDestination\nmetadata: {name: empty}\n"+
 			"spec: {destination: {type: Service, service: {name: empty, namespace: SITE}, ports: [{number: 80, protocol: HTTP}]}}")
 		l.route(t, "empty", backend("empty", 80))
@@ -77,6 +84,7 @@ spec: {destination: {type: Fqdn, fqdn: {hostname: legacy.invalid}, ports: [{numb
 		l.backendHas(t, soon, "empty", "Available=False NoEndpoints")
 	})
 	t.Run("gateway-84 B-43 an address as hostname", func(t *testing.T) {
+		t.Parallel()
 		ip := ""
 		l.Eventually(t, soon, "an address of Service outside", func() error {
 			if ip, _ = at(l.Object(t, "services", l.site, "outside"), "status.loadBalancer.ingress.0.ip").(string); net.ParseIP(ip) == nil {
