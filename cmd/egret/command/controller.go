@@ -69,6 +69,7 @@ func (c *controllerCmd) Run(w *world) error {
 		}
 		config.Host = c.APIServerURL
 	}
+	respectMemory("/sys/fs/cgroup")
 	klog.SetSlogLogger(log) // what client-go has to say, about leases for one
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
