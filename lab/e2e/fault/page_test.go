@@ -42,9 +42,10 @@ and 20 streams through both gateways, with counters in Redis, ledger and API key
 controller of class egret unless the row says otherwise. Every row is held by a test on a cluster in lab/e2e/fault, and this page is made
 from the same rows: go test ./lab/e2e/fault -run Page -update.
 
-"Calls" and "streams" are of a model, those of strangers with a token that was not seen within the last minutes, "MaaS API" is minting, listing keys and listing models. A column says what may come in the place
-of what is right; with "—" nothing but what is right may. %q: refused, or closed before the header of an answer; %q:
-closed after it. Meanwhile is from the kill until the recovery; after it nothing but what is right is seen again.
+"Calls" and "streams" are of a model, those of strangers with a token that was not seen within the last minutes; "MaaS API" is
+minting, listing keys and listing models. A column says what may come in the place of what is right; with "—" nothing but what is
+right may. %q: refused, or closed before the header of an answer; %q: closed after it. Meanwhile is from the kill until the
+recovery; after it nothing but what is right is seen again.
 
 `, none, cut)
 	line(&b, "killed", "calls meanwhile", "streams meanwhile", "calls of strangers", "MaaS API meanwhile", "longest request", "recovery")
