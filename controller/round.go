@@ -19,6 +19,9 @@ func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
 	c.settings = settingsOf(&s, c.o.Self.Namespace, cmp.Or(c.o.Settings, SettingsSecret))
 	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s)})
+	if c.settings.Ledger == "" {
+		alone(p)
+	}
 	c.snapshot, c.conditions = s, conditions
 	c.settings.MaaS = c.o.MaaSNamespace + "/" + maasService
 	c.denied = c.denials(&s)
@@ -59,6 +62,15 @@ func (c *Controller) take(s source.Snapshot) {
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
+}
+
+// alone takes from a plan which Gateways call each other: without a ledger there
+// is no account to be written twice, and pods of releases before plan.Format 2
+// can read the plan.
+func alone(p *plan.Plan) {
+	for i := range p.Backends {
+		p.Backends[i].Fronts = ""
+	}
 }
 
 // apart are the Gateways whose pods count alone, with how many these are.

@@ -27,6 +27,9 @@ type Options struct {
 	REST   *rest.Config // leads to the API server
 	// Log gets requests and what goes wrong, Audit who minted and revoked.
 	Log, Audit *slog.Logger
+	// Notice is how long requests are taken after the end is asked for, so that
+	// gateways learn of it first; 0 = not at all.
+	Notice time.Duration
 	// Listening is called once with the address of the listener, for tests;
 	// nil is fine.
 	Listening func(net.Addr)
@@ -84,7 +87,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			loaded.Store(true)
 		})
 	})
-	group.Go(func() error { return serve(ctx, listener, handler, o.Log) })
+	group.Go(func() error { return serve(ctx, listener, handler, o.Notice, o.Log) })
 	group.Go(func() error {
 		if err := cluster.Prepare(ctx); err != nil {
 			o.Log.Warn("there is no deny-list yet; the first revocation makes it", "error", err)
@@ -104,12 +107,21 @@ func kinds(c maas.Config) []objects.Kind {
 	}
 }
 
-// serve answers requests until ctx ends.
-func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
-	server := maas.NewHTTPServer(h)
+// serve answers requests until ctx ends, and for notice beyond, when it has
+// clients close their connections.
+func serve(ctx context.Context, l net.Listener, h http.Handler, notice time.Duration, log *slog.Logger) error {
+	server := maas.NewHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	}))
 	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	stopped := make(chan error, 1)
-	end := context.AfterFunc(ctx, func() { stopped <- maas.Shutdown(ctx, server) })
+	end := context.AfterFunc(ctx, func() {
+		time.Sleep(notice)
+		stopped <- maas.Shutdown(ctx, server)
+	})
 	defer end()
 	log.Info("server starting", "address", l.Addr().String())
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

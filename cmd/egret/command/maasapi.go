@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -60,7 +61,7 @@ func (c *maasCmd) serve(w *world) error {
 		return err
 	}
 	log := maas.NewLog(w.stdout, config.Debug)
-	return kube.Run(w.ctx, kube.Options{Config: config, REST: cluster, Log: log, Audit: log.With("log", "audit")})
+	return kube.Run(w.ctx, kube.Options{Config: config, REST: cluster, Log: log, Audit: log.With("log", "audit"), Notice: 5 * time.Second})
 }
 
 // connect leads to the API server of a kubeconfig, or of several with the
