@@ -6,7 +6,7 @@ E2E     ?= ./lab/e2e/...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance planted
+.PHONY: help run build test race lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance planted scale
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ conformance: ## The official Gateway API conformance suite on the test cluster, 
 
 check: lint test examples acceptance ## Everything before a commit; the tree must be clean afterwards
 	@git diff --exit-code -- docs/acceptance.md docs/defects.md
+
+scale: cluster-build ## Measure the controller with 3,000 routes on 20 Gateways; writes docs/scale.md
+	$(GO) test -tags scale -count=1 -timeout 15m -v -run TestScale ./lab/scale
 
 planted: cluster-build ## Plant every known defect of the reference and see its test fail (docs/defects.md)
 	$(GO) run ./lab/planted
