@@ -42,6 +42,13 @@ type Deps struct {
 type Engine struct {
 	deps    Deps
 	program atomic.Pointer[program]
+	told    atomic.Int64 // when it was said last that limits cannot be checked, in Unix seconds
+}
+
+// tell reports whether what concerns every request alike may be said again.
+func (e *Engine) tell(now time.Time) bool {
+	last := e.told.Load()
+	return now.Unix() != last && e.told.CompareAndSwap(last, now.Unix())
 }
 
 // New returns an engine without a plan: every request is answered 404 until

@@ -66,7 +66,9 @@ func (x *Exchange) meter(ctx context.Context) Step {
 
 // limiterAway lets calls pass unless a limit asked for the opposite.
 func (x *Exchange) limiterAway(err error, buckets []quota.Bucket) Step {
-	x.engine.deps.Log.Error("limits cannot be checked", "request", x.Record.ID, "route", x.Record.Route, "error", err)
+	if x.engine.tell(x.engine.deps.Now()) {
+		x.engine.deps.Log.Error("limits cannot be checked; this is said once a second at most", "request", x.Record.ID, "route", x.Record.Route, "error", err)
+	}
 	for _, b := range buckets {
 		if b.Closed {
 			return x.refuse(x.shape(http.StatusServiceUnavailable, "limits_unavailable", "the rate limiter is out of reach"))

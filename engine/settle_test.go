@@ -1,9 +1,14 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/egret-gateway/egret/policy/quota"
 )
@@ -58,4 +63,30 @@ func TestUnreadable(t *testing.T) {
 	f("application/vnd.x+JSON; charset=utf-8", Refuse)
 	f("", Refuse)
 	f("application/octet-stream", Forward)
+}
+
+// away is a limiter out of reach.
+type away struct{ quota.Limiter }
+
+func (away) Reserve(context.Context, []quota.Bucket) (quota.Verdict, error) {
+	return quota.Verdict{}, errors.New("connection refused")
+}
+
+// TestLimiterAway: calls pass (acceptance maas 95), and what concerns all of
+// them is said once a second, not by each.
+func TestLimiterAway(t *testing.T) {
+	w := newWorld(t, onePlan(budget(100)))
+	var log bytes.Buffer
+	now := w.deps.Now()
+	w.deps.Limiter, w.deps.Log, w.deps.Now = away{w.limiter}, slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now }
+	for _, said := range []int{1, 1, 2} { // at 0, 0.5 and 1 s
+		x, _ := w.Begin(t.Context(), chat())
+		if step := x.Body(t.Context(), []byte(chatBody)); step != Forward {
+			t.Errorf("maas-95 step %v, want %v", step, Forward)
+		}
+		if got := strings.Count(log.String(), "limits cannot be checked"); got != said {
+			t.Errorf("said %d times, want %d", got, said)
+		}
+		now = now.Add(time.Second / 2)
+	}
 }
