@@ -33,3 +33,15 @@ func TestSettings(t *testing.T) {
 	f("own", feed.Settings{Counters: "redis://own"})
 	f("missing", feed.Settings{})
 }
+
+// TestFleetOptions: what the controller was told about pods reaches them.
+func TestFleetOptions(t *testing.T) {
+	c := leading(t)
+	c.o.PullSecrets, c.o.AssignsUser, c.o.EnvoyImage, c.o.Self.Image = []string{"registry"}, true, "envoy:1", "egret:1"
+	c.take(served("egret", "front"))
+	got := c.gateways["shop/front"].fleet
+	want := []any{[]string{"registry"}, true, "envoy:1", "egret:1", "egret:15001"}
+	if diff := cmp.Diff(want, []any{got.PullSecrets, got.AssignsUser, got.EnvoyImage, got.Image, got.XDSAddress}); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
