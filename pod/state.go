@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,6 +26,10 @@ type state struct {
 	close   []func() error // when the loops have ended
 }
 
+// countersRoom bounds what waits for the shared counters on disk, in bytes: some
+// 8,000 buckets. It is memory of the pod.
+const countersRoom = 4 << 20
+
 func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *slog.Logger) (*state, error) {
 	out := &state{}
 	if s.Counters == "" {
@@ -33,6 +38,11 @@ func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *
 		shared, err := redis.Open(ctx, s.Counters, redis.Options{Log: log})
 		if err != nil {
 			return nil, err
+		}
+		if dir := filepath.Dir(KeepPath); exists(dir) {
+			if err := shared.Keep(filepath.Join(dir, "counters"), countersRoom); err != nil {
+				log.Warn("charges wait for the shared counters in memory only, and end with the process", "error", err)
+			}
 		}
 		out.limiter, out.loops, out.close = shared, append(out.loops, shared.Run), append(out.close, shared.Close)
 		m.Gauge("egret_counters_kept", "Charges that wait for the shared counters to be back.", func() float64 { return float64(shared.Kept()) })

@@ -145,7 +145,7 @@ func (w *Writer) settle(began time.Time, entries int, counters map[string]Counte
 	}
 	w.entries = drop(w.entries, entries, 4*w.Batch)
 	if w.kept != nil {
-		w.kept.saved(entries, len(w.entries) == 0)
+		w.kept.Saved(entries, len(w.entries) == 0)
 	}
 	w.since = time.Time{}
 	if len(w.entries)+len(w.counters) > 0 {

@@ -10,15 +10,15 @@ import (
 	"slices"
 )
 
-// journal keeps entries that wait in files, so that they outlive the process.
-// Nothing is forced to the disk: what the kernel has been given survives a
-// SIGKILL, though not the machine.
+// Journal keeps entries that wait in files, as lines of JSON, so that they
+// outlive the process. Nothing is forced to the disk: what the kernel has been
+// given survives a SIGKILL, though not the machine. Its user locks.
 //
 // Entries are done with in the order in which they came, so the files are a
 // queue of segments: entries go to the newest, and the oldest goes when the
 // last of its entries has been saved. When there is no room the journal stops
 // until nothing waits any more; what came meanwhile waits in memory alone.
-type journal struct {
+type Journal[T any] struct {
 	dir      string
 	room     int64 // bytes that may still be written
 	next     int   // number of the next segment
@@ -41,9 +41,9 @@ const (
 
 var errFull = errors.New("the journal is full")
 
-// openJournal reads what an earlier process left in a folder, which is made
-// when there is none.
-func openJournal(dir string, room int64) (*journal, []Entry, error) {
+// OpenJournal reads what an earlier process left in a folder, which is made
+// when there is none. The journal takes no more than room bytes.
+func OpenJournal[T any](dir string, room int64) (*Journal[T], []T, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, err
 	}
@@ -52,14 +52,14 @@ func openJournal(dir string, room int64) (*journal, []Entry, error) {
 		return nil, nil, err
 	}
 	slices.Sort(paths)
-	j := &journal{dir: dir, room: room}
-	var all []Entry
+	j := &Journal[T]{dir: dir, room: room}
+	var all []T
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		entries := entriesOf(text)
+		entries := entriesOf[T](text)
 		all = append(all, entries...)
 		j.segments = append(j.segments, segment{path, len(entries), int64(len(text))})
 		j.room -= int64(len(text))
@@ -72,19 +72,19 @@ func openJournal(dir string, room int64) (*journal, []Entry, error) {
 }
 
 // entriesOf reads a segment. Its last line may be torn.
-func entriesOf(text []byte) (all []Entry) {
+func entriesOf[T any](text []byte) (all []T) {
 	for line := range bytes.Lines(text) {
-		var e Entry
-		if json.Unmarshal(line, &e) == nil && e.ID != "" {
+		var e T
+		if json.Unmarshal(line, &e) == nil {
 			all = append(all, e)
 		}
 	}
 	return all
 }
 
-// add keeps an entry. The first error is returned, and ends the journal until
+// Add keeps an entry. The first error is returned, and ends the journal until
 // it is emptied.
-func (j *journal) add(e Entry) error {
+func (j *Journal[T]) Add(e T) error {
 	if j.stopped != nil {
 		return nil
 	}
@@ -92,7 +92,7 @@ func (j *journal) add(e Entry) error {
 	return j.stopped
 }
 
-func (j *journal) write(e Entry) error {
+func (j *Journal[T]) write(e T) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (j *journal) write(e Entry) error {
 	return err
 }
 
-func (j *journal) begin() error {
+func (j *Journal[T]) begin() error {
 	path := filepath.Join(j.dir, fmt.Sprintf("%012d%s", j.next, segmentSuffix))
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -126,9 +126,9 @@ func (j *journal) begin() error {
 	return nil
 }
 
-// saved is told that the oldest n entries need not be kept any more, and
+// Saved is told that the oldest n entries need not be kept any more, and
 // whether nothing waits now.
-func (j *journal) saved(n int, empty bool) {
+func (j *Journal[T]) Saved(n int, empty bool) {
 	for !empty && j.stopped == nil && n > 0 && len(j.segments) > 0 {
 		oldest := &j.segments[0]
 		done := min(n, oldest.entries)
@@ -144,14 +144,14 @@ func (j *journal) saved(n int, empty bool) {
 }
 
 // drop removes the oldest segment.
-func (j *journal) drop() {
+func (j *Journal[T]) drop() {
 	_ = os.Remove(j.segments[0].path) // what is left is saved again, which changes nothing
 	j.room += j.segments[0].bytes
 	j.segments = j.segments[1:]
 }
 
 // empty forgets everything, but keeps the newest file to be written on.
-func (j *journal) empty() {
+func (j *Journal[T]) empty() {
 	for len(j.segments) > 1 {
 		j.drop()
 	}

@@ -24,8 +24,8 @@ type Writer struct {
 	Log      *slog.Logger     // the first failure and the recovery, not each retry; slog.Default()
 
 	to   Saver
-	kept *journal      // nil = entries that wait are in memory only
-	wake chan struct{} // holds one signal: the queue is not empty any more, or it holds a batch
+	kept *Journal[Entry] // nil = entries that wait are in memory only
+	wake chan struct{}   // holds one signal: the queue is not empty any more, or it holds a batch
 
 	mu       sync.Mutex
 	entries  []Entry
@@ -58,7 +58,7 @@ func NewWriter(to Saver) *Writer {
 // Keep has entries that wait kept in a folder, up to so many bytes, so that they outlive the process: what an earlier one
 // left there is queued. Call it before anything else. Entries that find no room there wait in memory alone.
 func (w *Writer) Keep(dir string, room int64) error {
-	kept, left, err := openJournal(dir, room)
+	kept, left, err := OpenJournal[Entry](dir, room)
 	if err != nil {
 		return fmt.Errorf("keep entries in %s: %w", dir, err)
 	}
@@ -83,7 +83,7 @@ func (w *Writer) Entry(e Entry) {
 		return
 	}
 	if w.kept != nil {
-		if err := w.kept.add(e); err != nil {
+		if err := w.kept.Add(e); err != nil {
 			w.Log.Warn("entries of the usage ledger are not kept on disk until those before are written", "error", err)
 		}
 	}

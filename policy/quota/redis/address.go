@@ -56,7 +56,7 @@ func open(address string, q url.Values, o Options) (goredis.UniversalClient, err
 		}
 		verify(f.TLSConfig, o.Roots)
 		f.DialTimeout, f.ReadTimeout, f.WriteTimeout, f.PoolTimeout = dialTimeout, commandTimeout, commandTimeout, commandTimeout
-		f.MaxRetries, f.DialerRetries, f.PoolSize, f.ContextTimeoutEnabled = -1, 1, pool, true
+		f.MaxRetries, f.DialerRetries, f.PoolSize, f.MinIdleConns, f.ContextTimeoutEnabled = -1, 1, pool, min(idle, pool), true
 		f.Protocol, f.DisableIdentity = 2, true
 		return goredis.NewFailoverClient(f), nil
 	case q.Has("addr"):
@@ -66,7 +66,7 @@ func open(address string, q url.Values, o Options) (goredis.UniversalClient, err
 		}
 		verify(c.TLSConfig, o.Roots)
 		c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = dialTimeout, commandTimeout, commandTimeout, commandTimeout
-		c.MaxRetries, c.DialerRetries, c.PoolSize, c.ContextTimeoutEnabled = -1, 1, pool, true
+		c.MaxRetries, c.DialerRetries, c.PoolSize, c.MinIdleConns, c.ContextTimeoutEnabled = -1, 1, pool, min(idle, pool), true
 		c.MaxRedirects = 3
 		c.Protocol, c.DisableIdentity, c.MaintNotificationsConfig = 2, true, notices
 		return goredis.NewClusterClient(c), nil
@@ -77,7 +77,7 @@ func open(address string, q url.Values, o Options) (goredis.UniversalClient, err
 	}
 	verify(s.TLSConfig, o.Roots)
 	s.DialTimeout, s.ReadTimeout, s.WriteTimeout, s.PoolTimeout = dialTimeout, commandTimeout, commandTimeout, commandTimeout
-	s.MaxRetries, s.DialerRetries, s.PoolSize, s.ContextTimeoutEnabled = -1, 1, pool, true
+	s.MaxRetries, s.DialerRetries, s.PoolSize, s.MinIdleConns, s.ContextTimeoutEnabled = -1, 1, pool, min(idle, pool), true
 	s.Protocol, s.DisableIdentity, s.MaintNotificationsConfig = 2, true, notices
 	return goredis.NewClient(s), nil
 }

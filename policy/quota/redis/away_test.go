@@ -97,6 +97,83 @@ func TestAway(t *testing.T) {
 	})
 }
 
+// TestKilledAway kills the process, as it were, while the server is away.
+func TestKilledAway(t *testing.T) {
+	s := service.Redis(t)
+	t.Run("maas-95 charges that wait outlive the process", func(t *testing.T) {
+		dir := t.TempDir()
+		l := keeper(t, s.URL, dir)
+		pending := allowed(t, l, held("h", 100, 40)).Ticket
+		s.Kill()
+		lose(t, l)
+		for range 5 {
+			settled(t, l, quota.Ticket{Buckets: []quota.Bucket{tokens("k", 100)}, Taken: time.Now()}, 10)
+		}
+		settled(t, l, pending, 7)
+		next := keeper(t, s.URL, dir)
+		if n := next.Kept(); n != 2 {
+			t.Errorf("%d charges are kept, want 2", n)
+		}
+		settled(t, next, quota.Ticket{Buckets: []quota.Bucket{tokens("k", 100)}, Taken: time.Now()}, 10)
+		s.Start()
+		next.turn(t.Context())
+		counted(t, next, map[string]int64{"k": 60, "h": 7})
+		counted(t, keeper(t, s.URL, dir), map[string]int64{"k": 60, "h": 7})
+	})
+	t.Run("a charge counts once that had arrived when the process was killed", func(t *testing.T) {
+		dir := t.TempDir()
+		l := keeper(t, s.URL, dir)
+		pinned := allowed(t, l, held("pinned", 1000, 100)).Ticket
+		s.Freeze()
+		settled(t, l, pinned, 40)
+		for l.breaker.away() == nil {
+			settled(t, l, allowedByHand("free"), 30)
+		}
+		settled(t, l, allowedByHand("free"), 30)
+		free := int64(30 * l.Kept()) // one of them pinned, the last merged
+		s.Thaw()
+		l.breaker.reset()
+		for range l.Kept() { // delivered, and killed before the answers came
+			c := l.backlog.next(l.now(), func() uint64 { return l.serial.Add(1) })
+			if err := l.charge(t.Context(), &c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counted(t, l, map[string]int64{"free": free - 30, "pinned": 40})
+		next := keeper(t, s.URL, dir)
+		next.turn(t.Context())
+		counted(t, next, map[string]int64{"free": free - 30, "pinned": 40})
+	})
+}
+
+// keeper is a replica that keeps its charges in a folder.
+func keeper(t *testing.T, url, dir string) *Limiter {
+	t.Helper()
+	l := replica(t, url, Options{})
+	if err := l.Keep(dir, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// allowedByHand is the ticket of a call that was let through.
+func allowedByHand(key string) quota.Ticket {
+	return quota.Ticket{Buckets: []quota.Bucket{tokens(key, 1<<40)}, Taken: time.Now()}
+}
+
+// counted sees that all that waited has been counted.
+func counted(t *testing.T, l *Limiter, want map[string]int64) {
+	t.Helper()
+	if l.Partitioned() || l.Kept() != 0 || l.Lost() != 0 {
+		t.Fatalf("%v, %d kept, %d lost", l.Healthy(), l.Kept(), l.Lost())
+	}
+	for key, want := range want {
+		if n := used(t, l, key); n != want {
+			t.Errorf("%s has %d, want %d", key, n, want)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	t.Run("a limiter starts without its server and finds it later", func(t *testing.T) {
 		s := service.Redis(t)

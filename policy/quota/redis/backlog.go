@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,15 +17,17 @@ const batch = 32
 // no use any more and goes.
 type backlog struct {
 	max  int
+	from string // whose numbers settlements bear that do not say
 	lost atomic.Int64
 
 	mu    sync.Mutex
 	sums  map[string]charge
 	whole []settlement
+	kept  *diary // nil = what waits is in memory only
 }
 
-func newBacklog(most int) backlog {
-	return backlog{max: most, sums: make(map[string]charge)}
+func newBacklog(most int, from string) backlog {
+	return backlog{max: most, from: from, sums: make(map[string]charge)}
 }
 
 func (b *backlog) size() int {
@@ -35,25 +38,38 @@ func (b *backlog) size() int {
 
 // put keeps a settlement and returns how many charges found no room.
 func (b *backlog) put(s settlement, now time.Time) (lost int) {
-	for i := range s.charges {
-		if s.charges[i].at.IsZero() {
-			s.charges[i].at = now
+	return b.back(settlement{}, s, now)
+}
+
+// back keeps a settlement in place of one that next took out.
+func (b *backlog) back(taken, s settlement, now time.Time) (lost int) {
+	for i := range s.Charges {
+		if s.Charges[i].At.IsZero() {
+			s.Charges[i].At = now
 		}
 	}
+	s.From = cmp.Or(s.From, b.from)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.ticket != 0 || !s.sent.IsZero() {
+	lost = b.add(s)
+	b.note(note{Done: taken.Number, From: taken.From, Kept: &s})
+	return lost
+}
+
+// add sorts a settlement in. It needs the lock.
+func (b *backlog) add(s settlement) (lost int) {
+	if s.Ticket != 0 || !s.Sent.IsZero() {
 		if len(b.sums)+len(b.whole) < b.max {
 			b.whole = append(b.whole, s)
 			return 0
 		}
-		if !s.sent.IsZero() { // it may have arrived: merged, it could count twice
-			b.lost.Add(int64(len(s.charges)))
-			return len(s.charges)
+		if !s.Sent.IsZero() { // it may have arrived: merged, it could count twice
+			b.lost.Add(int64(len(s.Charges)))
+			return len(s.Charges)
 		}
 	} // without room its holds lapse by themselves, its charges may still merge
-	for _, c := range s.charges {
-		if !b.merge(c, now) {
+	for _, c := range s.Charges {
+		if !b.merge(c) {
 			lost++
 		}
 	}
@@ -62,60 +78,78 @@ func (b *backlog) put(s settlement, now time.Time) (lost int) {
 }
 
 // merge adds a charge to the one of its bucket, as a window does.
-func (b *backlog) merge(c charge, now time.Time) bool {
-	old, known := b.sums[c.key]
+func (b *backlog) merge(c charge) bool {
+	old, known := b.sums[c.Key]
 	switch {
-	case c.amount == 0:
+	case c.Amount == 0:
 		return true
-	case known && now.Sub(old.at) < old.window:
-		c.at, c.amount = old.at, add(c.amount, old.amount)
+	case known && c.At.Sub(old.At) < old.Window:
+		c.At, c.Amount = old.At, plus(c.Amount, old.Amount)
 	case !known && len(b.sums)+len(b.whole) >= b.max:
 		return false
 	}
-	b.sums[c.key] = c
+	b.sums[c.Key] = c
 	return true
 }
 
 // next takes out what is to be delivered next: whole settlements first, in
 // order, then merged charges, a batch at a time. It has no charges when nothing
-// waits. Numbers are given to those that have none.
+// waits. Numbers are given to merged charges. Whoever takes something out says
+// back or done.
 func (b *backlog) next(now time.Time, number func() uint64) (s settlement) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(b.whole) > 0 {
 		s = b.whole[0]
 		b.whole = slices.Delete(b.whole, 0, 1)
-		if !s.sent.IsZero() && now.Sub(s.sent) > doubt {
-			b.lost.Add(int64(len(s.charges)))
+		if !s.Sent.IsZero() && now.Sub(s.Sent) > doubt {
+			b.lost.Add(int64(len(s.Charges)))
 			continue
 		}
-		if s.charges = current(s.charges, now); len(s.charges) > 0 {
-			if s.number == 0 {
-				s.number = number()
-			}
-			return s
+		if s.Charges = current(s.Charges, now); len(s.Charges) > 0 {
+			return b.sent(s, now)
 		}
 	}
-	s = settlement{number: number()}
+	s = settlement{From: b.from, Number: number()}
 	for key, c := range b.sums {
 		delete(b.sums, key)
-		if now.Sub(c.at) < c.window {
-			s.charges = append(s.charges, c)
+		if now.Sub(c.At) < c.Window {
+			s.Charges = append(s.Charges, c)
 		}
-		if len(s.charges) == batch {
+		if len(s.Charges) == batch {
 			break
 		}
 	}
+	if len(s.Charges) == 0 {
+		return s
+	}
+	return b.sent(s, now)
+}
+
+// sent writes down that a settlement is about to be sent. It needs the lock.
+func (b *backlog) sent(s settlement, now time.Time) settlement {
+	doubtful := s
+	if s.Sent.IsZero() {
+		doubtful.Sent = now
+	}
+	b.note(note{Sent: &doubtful})
 	return s
+}
+
+// done is told that a settlement has arrived.
+func (b *backlog) done(s settlement) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.note(note{Done: s.Number, From: s.From})
 }
 
 // current leaves out charges whose window would be over.
 func current(charges []charge, now time.Time) []charge {
-	return slices.DeleteFunc(charges, func(c charge) bool { return now.Sub(c.at) >= c.window })
+	return slices.DeleteFunc(charges, func(c charge) bool { return now.Sub(c.At) >= c.Window })
 }
 
-// add adds two amounts that are not negative and stops at the largest number.
-func add(a, b int64) int64 {
+// plus adds two amounts that are not negative and stops at the largest number.
+func plus(a, b int64) int64 {
 	if sum := a + b; sum >= 0 {
 		return sum
 	}

@@ -11,7 +11,7 @@ var start = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
 
 // kept is a charge of one bucket for a minute's window.
 func kept(key string, amount int64) settlement {
-	return settlement{charges: []charge{{key: key, amount: amount, window: time.Minute}}}
+	return settlement{Charges: []charge{{Key: key, Amount: amount, Window: time.Minute}}}
 }
 
 // rest takes everything out and adds up what would be delivered.
@@ -19,11 +19,11 @@ func rest(b *backlog, now time.Time) map[string]int64 {
 	out, n := map[string]int64{}, uint64(0)
 	for {
 		s := b.next(now, func() uint64 { n++; return n })
-		if len(s.charges) == 0 {
+		if len(s.Charges) == 0 {
 			return out
 		}
-		for _, c := range s.charges {
-			out[c.key] += c.amount
+		for _, c := range s.Charges {
+			out[c.Key] += c.Amount
 		}
 	}
 }
@@ -36,7 +36,7 @@ func TestBacklog(t *testing.T) {
 		}
 	}
 	t.Run("charges of one bucket are one", func(t *testing.T) {
-		b := newBacklog(2)
+		b := newBacklog(2, "me")
 		for range 1000 {
 			b.put(kept("a", 1), start)
 			b.put(kept("b", 2), start)
@@ -48,7 +48,7 @@ func TestBacklog(t *testing.T) {
 		is(t, rest(&b, start), "map[]")
 	})
 	t.Run("without room a new bucket's charge is lost and counted, an old one's is not", func(t *testing.T) {
-		b := newBacklog(1)
+		b := newBacklog(1, "me")
 		if n := b.put(kept("a", 1), start); n != 0 {
 			t.Errorf("%d lost", n)
 		}
@@ -57,13 +57,13 @@ func TestBacklog(t *testing.T) {
 		}
 		b.put(kept("a", 1), start)
 		held := kept("a", 5)
-		held.ticket = 7
+		held.Ticket = 7
 		b.put(held, start) // its hold lapses by itself
 		if b.lost.Load() != 1 {
 			t.Errorf("%d lost, want 1", b.lost.Load())
 		}
 		doubtful := kept("a", 5)
-		doubtful.sent = start
+		doubtful.Sent = start
 		b.put(doubtful, start) // may have arrived: merged it could count twice
 		if b.lost.Load() != 2 {
 			t.Errorf("%d lost, want 2", b.lost.Load())
@@ -71,7 +71,7 @@ func TestBacklog(t *testing.T) {
 		is(t, rest(&b, start), "map[a:7]")
 	})
 	t.Run("a charge goes when its window would be over", func(t *testing.T) {
-		b := newBacklog(10)
+		b := newBacklog(10, "me")
 		b.put(kept("a", 1), start)
 		b.put(kept("a", 2), start.Add(59*time.Second))
 		b.put(kept("b", 4), start.Add(30*time.Second))
@@ -84,11 +84,11 @@ func TestBacklog(t *testing.T) {
 		}
 	})
 	t.Run("a settlement keeps its number, and is given up when its mark may be gone", func(t *testing.T) {
-		b := newBacklog(10)
-		long := settlement{number: 42, sent: start, charges: []charge{{key: "a", amount: 1, window: 24 * time.Hour}}}
+		b := newBacklog(10, "me")
+		long := settlement{Number: 42, Sent: start, Charges: []charge{{Key: "a", Amount: 1, Window: 24 * time.Hour}}}
 		b.put(long, start)
 		s := b.next(start.Add(doubt), func() uint64 { t.Error("it has a number"); return 0 })
-		if s.number != 42 || len(s.charges) != 1 {
+		if s.Number != 42 || len(s.Charges) != 1 {
 			t.Errorf("%+v", s)
 		}
 		b.put(s, start.Add(doubt))
@@ -98,18 +98,18 @@ func TestBacklog(t *testing.T) {
 		}
 	})
 	t.Run("amounts stop at the largest number", func(t *testing.T) {
-		b := newBacklog(10)
+		b := newBacklog(10, "me")
 		b.put(kept("a", math.MaxInt64), start)
 		b.put(kept("a", 5), start)
 		is(t, rest(&b, start), fmt.Sprintf("map[a:%d]", int64(math.MaxInt64)))
 	})
 	t.Run("many buckets go in batches", func(t *testing.T) {
-		b := newBacklog(1000)
+		b := newBacklog(1000, "me")
 		for i := range 3*batch + 1 {
 			b.put(kept(fmt.Sprint(i), 1), start)
 		}
-		if s := b.next(start, func() uint64 { return 1 }); len(s.charges) != batch {
-			t.Errorf("%d at once, want %d", len(s.charges), batch)
+		if s := b.next(start, func() uint64 { return 1 }); len(s.Charges) != batch {
+			t.Errorf("%d at once, want %d", len(s.Charges), batch)
 		}
 		if n := len(rest(&b, start)); n != 2*batch+1 {
 			t.Errorf("%d remain", n)

@@ -1,22 +1,31 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// patience is how many calls in a row may fail until the counters count as
-// out of reach.
-const patience = 3
+// Calls that fail in a row until the counters count as out of reach: so many,
+// and where they were not answered in time also for so long. A hundred calls
+// that wait while the server or this process has no CPU for a moment fail at
+// once, and are one slow moment.
+const (
+	patience = 3
+	stall    = 400 * time.Millisecond
+)
 
 // breaker spares callers the wait for a server that does not answer. It opens
 // by itself; only a probe closes it, so that no request has to try.
 type breaker struct {
 	failed atomic.Int32
+	since  atomic.Int64          // when the first of these failed, in nanoseconds
 	cause  atomic.Pointer[error] // why it is open; nil = it is not
 }
 
@@ -35,8 +44,16 @@ func (b *breaker) good() {
 }
 
 // bad counts a failure and reports whether it opened the breaker.
-func (b *breaker) bad(err error) bool {
-	return b.failed.Add(1) >= patience && b.cause.CompareAndSwap(nil, &err)
+func (b *breaker) bad(err error, now time.Time) bool {
+	n := b.failed.Add(1)
+	if n == 1 {
+		b.since.Store(now.UnixNano())
+	}
+	slow := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, goredis.ErrPoolTimeout)
+	if n < patience || slow && now.Sub(time.Unix(0, b.since.Load())) < stall {
+		return false
+	}
+	return b.cause.CompareAndSwap(nil, &err)
 }
 
 // trip opens the breaker at once.

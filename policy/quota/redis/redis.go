@@ -20,6 +20,7 @@ import (
 
 const (
 	dialTimeout    = 500 * time.Millisecond
+	idle           = 4                      // connections that are opened ahead
 	commandTimeout = 250 * time.Millisecond // of one call, whatever it waits for
 	probeEvery     = time.Second            // while the counters are out of reach, and between deliveries
 	drainTimeout   = 2 * time.Second        // for delivery when Run ends
@@ -98,15 +99,15 @@ func Open(ctx context.Context, address string, o Options) (*Limiter, error) {
 func newLimiter(client goredis.UniversalClient, name string, o Options) *Limiter {
 	l := &Limiter{
 		client: client, name: name,
-		reserve:  goredis.NewScript(windowScript + reserveScript),
-		settle:   goredis.NewScript(windowScript + settleScript),
-		tag:      "{" + cmp.Or(o.Prefix, "egret") + "}:",
-		instance: instance(),
-		now:      o.Now,
-		clock:    func() string { return "" },
-		log:      o.Log,
-		backlog:  newBacklog(cmp.Or(o.Backlog, 100_000)),
+		reserve: goredis.NewScript(windowScript + reserveScript),
+		settle:  goredis.NewScript(windowScript + settleScript),
+		tag:     "{" + cmp.Or(o.Prefix, "egret") + "}:",
+		now:     o.Now,
+		clock:   func() string { return "" },
+		log:     o.Log,
 	}
+	l.instance = instance()
+	l.backlog = newBacklog(cmp.Or(o.Backlog, 100_000), l.instance)
 	if l.now == nil {
 		l.now = time.Now
 	}
@@ -151,7 +152,7 @@ func (l *Limiter) call(ctx context.Context, s *goredis.Script, keys []string, ar
 		return reply, nil
 	}
 	err = l.unreachable(err)
-	if l.breaker.bad(err) {
+	if l.breaker.bad(err, time.Now()) {
 		l.log.Error("shared counters are out of reach; calls pass unless a limit says otherwise, charges wait", "server", l.name, "error", err)
 	}
 	return nil, err

@@ -50,7 +50,7 @@ func (l *Limiter) Reserve(ctx context.Context, b []quota.Bucket) (quota.Verdict,
 func (l *Limiter) draw(b []quota.Bucket, serial uint64) ([]string, []any) {
 	keys := make([]string, 0, 2*len(b))
 	args := make([]any, 0, 2+5*len(b))
-	args = append(args, l.clock(), l.ticket(serial))
+	args = append(args, l.clock(), ticket(l.instance, serial))
 	for i := range b {
 		k := &b[i]
 		keys = l.windowKeys(keys, k.Key)
@@ -95,8 +95,8 @@ func (l *Limiter) windowKeys(keys []string, key string) []string {
 }
 
 // ticket names a ticket among those of all replicas.
-func (l *Limiter) ticket(serial uint64) string {
-	return l.instance + ":" + strconv.FormatUint(serial, 10)
+func ticket(instance string, serial uint64) string {
+	return instance + ":" + strconv.FormatUint(serial, 10)
 }
 
 // verdict reads the answer of reserve.lua.

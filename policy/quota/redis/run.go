@@ -48,16 +48,20 @@ func (l *Limiter) probe(ctx context.Context) error {
 func (l *Limiter) deliver(ctx context.Context) {
 	for ctx.Err() == nil {
 		s := l.backlog.next(l.now(), func() uint64 { return l.serial.Add(1) })
-		if len(s.charges) == 0 {
+		if len(s.Charges) == 0 {
 			return
 		}
-		if err := l.charge(ctx, &s); err != nil {
-			if s.sent.IsZero() && !unsent(err) {
-				s.sent = l.now()
-			}
-			_ = l.keep(s) // counted by Lost
-			return
+		taken, err := s, l.charge(ctx, &s)
+		if err == nil {
+			l.backlog.done(s)
+			l.arrived(s)
+			continue
 		}
+		if s.Sent.IsZero() && !unsent(err) {
+			s.Sent = l.now()
+		}
+		l.backlog.back(taken, s, l.now()) // counted by Lost
+		return
 	}
 }
 

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,20 +18,21 @@ const (
 )
 
 // settlement charges some buckets at once. Its number tells it from the others
-// of this limiter, also when it is sent again.
+// of its limiter, also when it is sent again, be it by a later process.
 type settlement struct {
-	number  uint64
-	ticket  uint64    // whose holds it gives back; 0 = it gives back none
-	sent    time.Time // first sent, with no answer; zero: not sent
-	charges []charge
+	From    string    `json:",omitempty"` // the limiter that numbered it; "" = this one
+	Number  uint64    `json:",omitempty"`
+	Ticket  uint64    `json:",omitempty"` // whose holds it gives back; 0 = it gives back none
+	Sent    time.Time `json:",omitzero"`  // first sent, with no answer; zero: not sent
+	Charges []charge
 }
 
 // charge is an amount for one bucket.
 type charge struct {
-	key    string
-	amount int64
-	window time.Duration
-	at     time.Time // when it was kept; zero: it is made now
+	Key    string
+	Amount int64         `json:",omitempty"`
+	Window time.Duration // how long one lasts
+	At     time.Time     // when it was kept; zero: it is made now
 }
 
 // Settle implements quota.Limiter. Charges that cannot be delivered are kept;
@@ -44,25 +46,26 @@ func (l *Limiter) Settle(ctx context.Context, t quota.Ticket, actual int64) erro
 	for i := range t.Buckets {
 		b := &t.Buckets[i]
 		if b.Settle && b.Take > 0 {
-			s.ticket = t.Serial
+			s.Ticket = t.Serial
 		}
 		if b.Settle && (actual > 0 || b.Take > 0) {
-			s.charges = append(s.charges, charge{key: b.Key, amount: actual, window: b.Window})
+			s.Charges = append(s.Charges, charge{Key: b.Key, Amount: actual, Window: b.Window})
 		}
 	}
-	if len(s.charges) == 0 {
+	if len(s.Charges) == 0 {
 		return nil // free, and nothing is held
 	}
+	s.Number = l.serial.Add(1)
 	if l.breaker.away() != nil {
 		return l.keep(s)
 	}
-	s.number = l.serial.Add(1)
 	err := l.charge(ctx, &s)
 	if err == nil {
+		l.arrived(s)
 		return nil
 	}
 	if !unsent(err) {
-		s.sent = l.now()
+		s.Sent = l.now()
 	}
 	return l.keep(s)
 }
@@ -70,42 +73,50 @@ func (l *Limiter) Settle(ctx context.Context, t quota.Ticket, actual int64) erro
 // charge sends a settlement. Marks of earlier ones whose answer has come go
 // with it.
 func (l *Limiter) charge(ctx context.Context, s *settlement) error {
-	stale := l.takeStale()
-	keys := append(make([]string, 0, 1+2*len(s.charges)), l.tag+"done:"+l.instance)
-	args := make([]any, 0, 5+len(stale)+3*len(s.charges))
-	id := strconv.FormatUint(s.number, 10)
-	args = append(args, l.clock(), l.ticket(s.ticket), id, number(markLife.Milliseconds()), len(stale))
+	from, stale := cmp.Or(s.From, l.instance), l.takeStale(s.From)
+	keys := append(make([]string, 0, 1+2*len(s.Charges)), l.tag+"done:"+from)
+	args := make([]any, 0, 5+len(stale)+3*len(s.Charges))
+	id := strconv.FormatUint(s.Number, 10)
+	args = append(args, l.clock(), ticket(from, s.Ticket), id, number(markLife.Milliseconds()), len(stale))
 	for _, n := range stale {
 		args = append(args, n)
 	}
 	now := l.now()
-	for i := range s.charges {
-		c := &s.charges[i]
-		keys = l.windowKeys(keys, c.key)
+	for i := range s.Charges {
+		c := &s.Charges[i]
+		keys = l.windowKeys(keys, c.Key)
 		age := time.Duration(0)
-		if !c.at.IsZero() {
-			age = max(0, min(now.Sub(c.at), c.window-time.Microsecond))
+		if !c.At.IsZero() {
+			age = max(0, min(now.Sub(c.At), c.Window-time.Microsecond))
 		}
-		args = append(args, number(c.amount), micros(c.window), micros(age))
+		args = append(args, number(c.Amount), micros(c.Window), micros(age))
 	}
 	if _, err := l.call(ctx, l.settle, keys, args); err != nil {
 		l.giveStale(stale...)
 		return err
 	}
-	l.giveStale(id)
 	return nil
 }
 
-func (l *Limiter) takeStale() []string {
+// takeStale takes out marks that may go with a settlement of a limiter. Those
+// of limiters before this one go by themselves.
+func (l *Limiter) takeStale(from string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := min(len(l.stale), staleMax)
-	if n == 0 {
+	if n == 0 || from != "" && from != l.instance {
 		return nil
 	}
 	taken := slices.Clone(l.stale[:n])
 	l.stale = slices.Delete(l.stale, 0, n)
 	return taken
+}
+
+// arrived is told that a settlement's answer has come: nobody will send it again.
+func (l *Limiter) arrived(s settlement) {
+	if s.From == "" || s.From == l.instance {
+		l.giveStale(strconv.FormatUint(s.Number, 10))
+	}
 }
 
 // giveStale remembers marks that may go. Those that find no room stay until
@@ -135,10 +146,10 @@ func (l *Limiter) pass(b []quota.Bucket) {
 		case k.Closed:
 			return
 		case !k.Settle && k.Take > 0:
-			s.charges = append(s.charges, charge{key: k.Key, amount: k.Take, window: k.Window})
+			s.Charges = append(s.Charges, charge{Key: k.Key, Amount: k.Take, Window: k.Window})
 		}
 	}
-	if len(s.charges) > 0 {
+	if len(s.Charges) > 0 {
 		_ = l.keep(s) // counted by Lost
 	}
 }
@@ -146,13 +157,13 @@ func (l *Limiter) pass(b []quota.Bucket) {
 // abandon has the holds of a draw given back whose answer was lost: nobody has
 // its ticket.
 func (l *Limiter) abandon(b []quota.Bucket, serial uint64) {
-	s := settlement{number: l.serial.Add(1), ticket: serial, sent: l.now()}
+	s := settlement{Number: l.serial.Add(1), Ticket: serial, Sent: l.now()}
 	for i := range b {
 		if k := &b[i]; k.Settle && k.Take > 0 {
-			s.charges = append(s.charges, charge{key: k.Key, window: k.Window})
+			s.Charges = append(s.Charges, charge{Key: k.Key, Window: k.Window})
 		}
 	}
-	if len(s.charges) > 0 {
+	if len(s.Charges) > 0 {
 		_ = l.keep(s) // counted by Lost
 	}
 }
