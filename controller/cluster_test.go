@@ -42,6 +42,7 @@ func TestController(t *testing.T) {
 	t.Run("foreign", testForeign)
 	t.Run("addresses", testAddresses)
 	t.Run("restart", testRestart)
+	t.Run("swap", testSwap)
 	t.Run("apart", testApart)
 	t.Run("events", testEvents)
 	t.Run("self", testSelf)

@@ -24,7 +24,8 @@ type gateway struct {
 
 	plan      *plan.Plan
 	hash      string         // of plan
-	transport []xds.Resource // Envoy's, for plan; nil on the native plane
+	envoys    bool           // there are Envoys: its plane is theirs, or some of before are still connected
+	transport []xds.Resource // Envoy's, for plan; nil without Envoys
 	keep      []string       // hashes of earlier plans that its Envoys may still route by, oldest first
 	set       *xds.Set       // put last
 	reviewing []string       // AuthPolicies of plan that have its pods review tokens or access
@@ -71,9 +72,20 @@ func parametersOf(s *source.Snapshot, namespace, name string) source.Parameters 
 // translate makes Envoy's resources for the plan.
 func (g *gateway) translate(systemCAs []byte) {
 	g.transport = nil
-	if g.fleet.Plane() == source.PlaneEnvoy {
+	if g.envoys {
 		g.transport = envoy.Translate(g.plan, keyOf(g.fleet.Gateway), envoy.Options{AccessLog: logs(g.fleet), SystemCAs: systemCAs})
 	}
+}
+
+// runsEnvoy reports whether the Gateway's plane is Envoy's.
+func (g *gateway) runsEnvoy() bool { return g.fleet.Plane() == source.PlaneEnvoy }
+
+// routesBy reports whether one of the streams is an Envoy's. Those of before a
+// change of plane serve on, and so must be told what changes, until they go.
+func routesBy(streams []xds.Stream) bool {
+	return slices.ContainsFunc(streams, func(s xds.Stream) bool {
+		return slices.ContainsFunc(s.Types, func(sub xds.Subscription) bool { return sub.Type == envoy.TypeListener })
+	})
 }
 
 // mostKept bounds the earlier plans that pods keep for a slow Envoy.
@@ -82,7 +94,7 @@ const mostKept = 16
 // leave notes that the plan becomes an earlier one, before pods are told of
 // the next: an engine that takes the next keeps this one, as Envoy has it still.
 func (g *gateway) leave(next string) {
-	if g.transport == nil {
+	if !g.envoys {
 		g.keep = nil
 		return
 	}
@@ -131,7 +143,7 @@ func (g *gateway) publish(settings feed.Settings, denied []feed.Denial) *xds.Set
 	settings.AccessLog = logs(g.fleet)
 	f := feed.Feed{Gateway: keyOf(g.fleet.Gateway), Plan: g.plan, Settings: settings, Denied: denied, Keep: g.keep}
 	types, gate, resources := feed.Types, 0, f.Resources()
-	if g.transport != nil {
+	if g.envoys {
 		types, gate = slices.Concat(feed.Types, envoy.Types), len(feed.Types)+envoy.Gate
 		resources = append(resources, g.transport...)
 	}

@@ -5,14 +5,13 @@ import (
 	"testing"
 
 	"github.com/egret-gateway/egret/plan"
-	"github.com/egret-gateway/egret/xds"
 )
 
 // TestKeep: an engine drops a plan only when no Envoy can route by it any more.
 func TestKeep(t *testing.T) {
 	next := func(g *gateway, hash string) {
 		g.leave(hash)
-		g.plan, g.hash, g.transport = &plan.Plan{}, hash, []xds.Resource{}
+		g.plan, g.hash, g.envoys = &plan.Plan{}, hash, true
 	}
 	f := func(name string, do func(g *gateway), want ...string) {
 		t.Helper()
@@ -29,7 +28,7 @@ func TestKeep(t *testing.T) {
 	f("what may have come after what was said is kept", func(g *gateway) { next(g, "1"); next(g, "2"); next(g, "3"); g.keep = g.kept([]string{"1"}) }, "1", "2")
 	f("an Envoy that has said nothing changes nothing", func(g *gateway) { next(g, "1"); next(g, "2"); g.keep = g.kept(nil) }, "1")
 	f("a plan that comes back is no earlier one", func(g *gateway) { next(g, "1"); next(g, "2"); next(g, "1") }, "2")
-	f("the native plane routes by itself", func(g *gateway) { next(g, "1"); g.transport = nil; g.leave("2") })
+	f("the native plane routes by itself", func(g *gateway) { next(g, "1"); g.envoys = false; g.leave("2") })
 	g := &gateway{}
 	for i := range 3 * mostKept {
 		next(g, string(rune('a'+i)))

@@ -102,10 +102,7 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class, p *plan.Plan) 
 	f.Reviews = len(g.reviewing) > 0 || was != nil && was.Reviews // until no pod needs it: see unbind
 	f.Guarded = len(p.Policies) > 0
 	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
-	if was != nil && was.Plane() != f.Plane() {
-		g.plan, g.transport = nil, nil // translated anew
-		c.stale = true
-	}
+	c.stale = c.stale || was != nil && was.Plane() != f.Plane()
 	if was != nil && logs(was) != logs(f) {
 		g.plan = nil
 	}
@@ -167,7 +164,9 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 
 // feed gives a Gateway's pods what they may have now.
 func (c *Controller) feed(g *gateway, p *plan.Plan) {
-	if hash := p.Hash(); g.plan == nil || hash != g.hash {
+	hash, envoys := p.Hash(), g.runsEnvoy() || routesBy(c.xds.Streams(g.node))
+	if g.plan == nil || hash != g.hash || envoys != g.envoys {
+		g.envoys = envoys
 		g.leave(hash)
 		g.plan, g.hash = p, hash
 		g.translate(c.o.SystemCAs)
@@ -233,11 +232,18 @@ func (c *Controller) applied(r applied) {
 // route by, so that these are served until all have left them.
 func (c *Controller) acknowledged(node string) {
 	for _, g := range c.gateways {
-		if g.node != node || g.transport == nil {
+		if g.node != node || g.plan == nil {
+			continue
+		}
+		streams := c.xds.Streams(node)
+		if envoys := g.runsEnvoy() || routesBy(streams); envoys != g.envoys {
+			c.feed(g, g.plan)
+		}
+		if !g.envoys {
 			continue
 		}
 		var routed []string
-		for _, s := range c.xds.Streams(node) {
+		for _, s := range streams {
 			for _, sub := range s.Types {
 				if v := versionOf(sub.Acked); sub.Type == envoy.TypeRoute && v.plan != "" {
 					routed = append(routed, v.plan)

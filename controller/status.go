@@ -120,10 +120,11 @@ func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
 
 // streams says whether a pod has all of the current configuration, and what a
 // pod said that refused it. On the Envoy plane a pod is two streams, which are
-// told apart by what they subscribe to.
+// told apart by what they subscribe to. Envoys of before a change of plane have
+// no say.
 func (c *Controller) streams(g *gateway) (got bool, nack string) {
 	wanted := map[string]bool{feed.TypeHead: false}
-	if g.transport != nil {
+	if g.runsEnvoy() {
 		wanted[envoy.TypeListener] = false
 		if g.has(envoy.TypeRoute) {
 			wanted[envoy.TypeRoute] = false
@@ -131,6 +132,9 @@ func (c *Controller) streams(g *gateway) (got bool, nack string) {
 	}
 	for _, s := range c.xds.Streams(g.node) {
 		for _, sub := range s.Types {
+			if !g.runsEnvoy() && slices.Contains(envoy.Types, sub.Type) {
+				continue
+			}
 			if sub.Nack != nil && versionOf(sub.Nack.Set).plan == g.hash {
 				nack = sub.Nack.Message
 			}

@@ -89,7 +89,7 @@ func TestPublish(t *testing.T) {
 		g.fleet.Parameters.AccessLog = new(bool)
 		*g.fleet.Parameters.AccessLog = true
 		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
-		g.transport = []xds.Resource{xds.NewResource(xds.TypeCluster, "c", []byte("1"))}
+		g.envoys, g.transport = true, []xds.Resource{xds.NewResource(xds.TypeCluster, "c", []byte("1"))}
 		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})
 		g.transport = []xds.Resource{xds.NewResource(xds.TypeCluster, "c", []byte("2"))}
 		f(true, feed.Settings{Counters: "redis://c"}, feed.Denial{Subject: "jti:a"})

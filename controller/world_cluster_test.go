@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -256,12 +258,24 @@ func (w *world) pod(gateway, plane string) *pods.Pod {
 // join connects a pod to a replica. The channel gets what its stream ends with.
 func (r *replica) join(p *pods.Pod) <-chan error {
 	r.w.Helper()
+	return r.joinUntil(r.w.Context(), p)
+}
+
+// joinUntil is join of a pod that ends with ctx.
+func (r *replica) joinUntil(ctx context.Context, p *pods.Pod) <-chan error {
+	r.w.Helper()
 	r.w.await("fleet "+p.Fleet, func() bool {
 		return server.Has("/apis/apps/v1/namespaces/" + p.Namespace + "/deployments/" + p.Fleet) // the last of it
 	})
 	r.w.await("controller that listens", r.listens)
 	p.Address = r.address
 	ended := make(chan error, 1)
-	go func() { ended <- p.Run(r.w.Context()) }()
+	go func() { ended <- p.Run(ctx) }()
 	return ended
+}
+
+// containers are those of a fleet's pods.
+func (w *world) containers(gateway string) []corev1.Container {
+	w.Helper()
+	return apiserver.Read[appsv1.Deployment](w.T, server, w.deployment(gateway)).Spec.Template.Spec.Containers
 }

@@ -301,10 +301,11 @@ func (st *stream) first(groups []Group) *reply {
 }
 
 // others are empty groups of the types that the stream subscribes to and the
-// Set does not have.
+// Set does not have, for a peer that has nothing of them to hear so. What one
+// has of them it keeps: only a Set that has the type says that it is gone.
 func (st *stream) others(set *Set) (out []Group) {
-	for t := range st.subs {
-		if !slices.ContainsFunc(set.Types, func(g Group) bool { return g.Type == t }) {
+	for t, sub := range st.subs {
+		if !sub.has() && !slices.ContainsFunc(set.Types, func(g Group) bool { return g.Type == t }) {
 			out = append(out, Group{Type: t, Version: worldVersion(nil)})
 		}
 	}

@@ -49,6 +49,16 @@ func (s *subscription) waits(now time.Time, patience time.Duration) time.Duratio
 	return max(0, patience-now.Sub(s.sentAt))
 }
 
+// has reports whether the peer has anything of the type.
+func (s *subscription) has() bool {
+	for _, res := range s.have {
+		if res.Version != "" {
+			return true
+		}
+	}
+	return !s.delta && s.version != "" // it came with it
+}
+
 // dirty makes the next look compare everything.
 func (s *subscription) dirty() { s.clean = false }
 
