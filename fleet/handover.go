@@ -50,7 +50,7 @@ func (a *Applier) phase(ctx context.Context, f *Fleet) (phase, error) {
 	case apierrors.IsNotFound(err):
 		return settled, nil
 	case err != nil:
-		return settled, fmt.Errorf("Deployment %s/%s: %w", f.Gateway.Namespace, f.Name(), err)
+		return settled, fmt.Errorf("read Deployment %s/%s: %w", f.Gateway.Namespace, f.Name(), err)
 	case d.Labels[source.LabelManaged] != managed(a.Controller):
 		return settled, nil // somebody else's
 	case d.Spec.Template.Labels[labelComponent] != component:
