@@ -15,6 +15,7 @@ import (
 	api "github.com/egret-gateway/egret/api/maas"
 	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/store"
+	"github.com/egret-gateway/egret/store/sqlite"
 )
 
 func TestCreateKey(t *testing.T) {
@@ -250,6 +251,21 @@ func TestRevokeTokens(t *testing.T) {
 			}
 		}
 	})
+	t.Run("without the database of keys tokens are refused, and the answer says what is left to do", func(t *testing.T) {
+		minted := w.mint(alice).Token
+		w.server.Keys = unmarked{w.store}
+		a := w.as(alice, "DELETE", "/v1/tokens", "")
+		if a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "all tokens are refused from now on") || a.head.Get("Retry-After") == "" {
+			t.Errorf("answer %d %s", a.code, a.body)
+		}
+		if a := w.with(minted, "GET", "/v1/models", ""); a.code != http.StatusUnauthorized {
+			t.Errorf("answer %d %s", a.code, a.body)
+		}
+		w.server.Keys = w.store
+		if a := w.as(alice, "DELETE", "/v1/tokens", ""); a.code != http.StatusNoContent {
+			t.Errorf("answer %d %s", a.code, a.body)
+		}
+	})
 	t.Run("a failure is told", func(t *testing.T) {
 		a := w.as(who{"***", []string{"x"}}, "DELETE", "/v1/tokens", "")
 		if a.code != http.StatusInternalServerError || a.body != `{"error":"Failed to revoke tokens"}` {
@@ -381,3 +397,8 @@ func TestDenyListIsBounded(t *testing.T) {
 		t.Errorf("%d are denied in six years, want the one that is still there", n)
 	}
 }
+
+// unmarked is a database of keys that is away.
+type unmarked struct{ *sqlite.Store }
+
+func (unmarked) ExpireKeys(context.Context, string, time.Time) error { return store.ErrAway }

@@ -3,6 +3,7 @@ package maas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -21,9 +22,17 @@ const (
 	denyLeft    = 10 * 365 * 24 * time.Hour
 )
 
-// filing bounds how long a revocation, which is effective by then, waits for
-// the database that keys are listed from.
-const filing = 2 * time.Second
+// How long a revocation may take. filing is for the database that keys are
+// listed from, when the tokens are refused already; lasting is for a denial to
+// be made lasting when the time is up.
+const (
+	revoking = 4 * time.Second
+	filing   = 2 * time.Second
+	lasting  = time.Second
+)
+
+// errFiling: the tokens are refused, which the list of keys does not say yet.
+var errFiling = errors.New("all tokens are refused from now on, but the database is away and their keys are still listed as active; revoke again later to have them listed as expired")
 
 type tokenRequest struct {
 	Expiration Expiration `json:"expiration"`
@@ -87,7 +96,11 @@ func (s *Server) revokeTokens(w http.ResponseWriter, r *http.Request, who *calle
 	count, err := s.revokeAll(r.Context(), who)
 	if err != nil {
 		s.refused(r.Context(), "revoke", who, err)
-		failed(w, err, "Failed to revoke tokens")
+		text := "Failed to revoke tokens"
+		if errors.Is(err, errFiling) {
+			text = errFiling.Error()
+		}
+		failed(w, err, text)
 		return
 	}
 	s.revoked(r.Context(), "all tokens", who, "accounts", count)
@@ -97,8 +110,11 @@ func (s *Server) revokeTokens(w http.ResponseWriter, r *http.Request, who *calle
 // revokeAll ends every token of the caller's person, in whatever tier it was
 // made: each ServiceAccount of that name is denied by UID, which is effective
 // at once, then deleted and made again with a new UID. The keys stay listed,
-// as expired (acceptance maas 41-43, 55).
+// as expired (acceptance maas 41-43, 55). When they cannot be marked, the error
+// is errFiling.
 func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, revoking)
+	defer cancel()
 	p, err := s.person(ctx, who)
 	if err != nil {
 		return 0, err
@@ -122,17 +138,24 @@ func (s *Server) revokeAll(ctx context.Context, who *caller) (int, error) {
 	}
 	for i, a := range accounts {
 		if err := s.Cluster.DeleteAccount(ctx, a.Namespace, a.Name); err != nil {
-			denials[i].Until = now.Add(denyLeft)
-			return 0, errors.Join(err, s.Cluster.Deny(ctx, denials[i]))
+			for k := range denials[i:] {
+				denials[i+k].Until = now.Add(denyLeft)
+			}
+			over, cancel := context.WithTimeout(context.WithoutCancel(ctx), lasting)
+			defer cancel()
+			return 0, errors.Join(err, s.Cluster.Deny(over, denials[i:]...))
 		}
 		fresh := store.Account{Namespace: a.Namespace, Name: a.Name, Owner: p.Owner, Labels: a.Labels}
 		if _, err := s.Cluster.EnsureAccount(ctx, fresh); err != nil {
 			return 0, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, filing)
+	ctx, cancel = context.WithTimeout(ctx, filing)
 	defer cancel()
-	return len(accounts), s.Keys.ExpireKeys(ctx, p.Owner, now)
+	if err := s.Keys.ExpireKeys(ctx, p.Owner, now); err != nil {
+		return 0, fmt.Errorf("%w: %w", errFiling, err)
+	}
+	return len(accounts), nil
 }
 
 func (s *Server) accountName(who *caller, p person) (string, error) {

@@ -21,6 +21,7 @@ const (
 	dialWithin    = 3 * time.Second  // one attempt to connect; connect_timeout in the URL wins
 	callWithin    = 15 * time.Second // one call of the store, whatever it waits for
 	conns         = 8                // connections of the pool; pool_max_conns in the URL wins
+	idle          = 2                // of them kept open for who comes next, as a login takes a while; pool_min_idle_conns in the URL wins
 )
 
 // Store is a PostgreSQL database. It implements store.Store.
@@ -86,6 +87,9 @@ func parse(address string) (*pgxpool.Config, error) {
 	}
 	if !u.Query().Has("pool_max_conns") {
 		config.MaxConns = conns
+	}
+	if !u.Query().Has("pool_min_idle_conns") {
+		config.MinIdleConns = min(idle, config.MaxConns)
 	}
 	if !u.Query().Has("connect_timeout") {
 		config.ConnConfig.ConnectTimeout = dialWithin

@@ -93,12 +93,12 @@ var rows = []row{
 	},
 	{
 		killed: "Redis", target: target{labels: "app=redis"},
-		why: "Limits let pass what they cannot check, unless they are set to refuse it. Charges are kept and delivered when it is back.",
+		why: "Limits let pass what they cannot check, unless they are set to refuse it. Charges are kept, on disk as well, and delivered when it is back.",
 	},
 	{
 		killed: "PostgreSQL", target: target{labels: "app=postgres"},
 		api: []string{"503"},
-		why: "Lines of the ledger are kept and written when it is back. Keys cannot be listed or made; tokens can.",
+		why: "Lines of the ledger are kept and written when it is back. Keys cannot be listed or made; tokens can. Revoking all tokens has them refused, and answers 503 with the request to revoke again, because their keys are still listed as active.",
 	},
 	{
 		killed: "API server", target: target{component: "kube-apiserver"},
