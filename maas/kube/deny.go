@@ -25,7 +25,7 @@ const (
 	maxShards    = 32     // ConfigMaps
 	maxSubject   = 72     // characters of a subject
 
-	patience  = 2 * time.Second       // for controllers to deliver a denial
+	patience  = 3 * time.Second       // for controllers to deliver a denial
 	lookAgain = 25 * time.Millisecond // how often they are asked
 )
 
