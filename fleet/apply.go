@@ -98,7 +98,7 @@ func (a *Applier) put(ctx context.Context, want *unstructured.Unstructured) (*un
 			return nil, errForeign
 		case live.GetDeletionTimestamp() != nil:
 			return nil, errors.New("it is being deleted; it is made again when it is gone")
-		case within(want.Object, live.Object, ""):
+		case within(want.Object, live.Object, "") && !bereft(want, live):
 			return live, nil
 		}
 		var out *unstructured.Unstructured
@@ -107,6 +107,12 @@ func (a *Applier) put(ctx context.Context, want *unstructured.Unstructured) (*un
 		}
 	}
 	return nil, err
+}
+
+// bereft reports whether a live object has owners that it is to have no more:
+// it would go with them, though its Gateway stays.
+func bereft(want, live *unstructured.Unstructured) bool {
+	return len(live.GetOwnerReferences()) > 0 && len(want.GetOwnerReferences()) == 0
 }
 
 // write applies want over live, which is nil where there is nothing yet. Only
