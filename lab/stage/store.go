@@ -79,6 +79,7 @@ spec:
           env: ` + env + `
           ports: [{containerPort: ` + port + `}]
           readinessProbe: {tcpSocket: {port: ` + port + `}, periodSeconds: 1}
+          resources: {requests: {cpu: 100m}} # of a machine that others use as well; without it, nothing
           volumeMounts: [{name: data, mountPath: ` + data + `}]
 ---
 apiVersion: v1

@@ -11,13 +11,14 @@ const (
 	cut  = "cut"       // broken off after the header
 )
 
-// target is what is killed: a container, or a component of the cluster.
+// target is what is killed: a container, a component of the cluster, or first
+// the one and at once the other.
 type target struct {
 	namespace string // by default the one of Redis and PostgreSQL
 	lease     string // its holder's pod
 	labels    string // else the pod that has been restarted least
 	container string // by default the first
-	component string // of the cluster, in place of all this
+	component string // of the cluster
 }
 
 // row says what clients may see from the moment something is killed until it
@@ -109,6 +110,12 @@ var rows = []row{
 		killed: "etcd", target: target{component: "etcd"},
 		api: []string{"500", "503"}, strangers: []string{"500"},
 		why: "As above.",
+	},
+	{
+		killed: "API server and the native data plane at the same moment, the only pod", carries: true,
+		target: target{namespace: "openshift-ingress", labels: maasGateway, component: "kube-apiserver"},
+		calls:  []string{none, cut, "500"}, streams: []string{none, cut, "500"}, api: []string{none, cut, "500", "503"},
+		why: "The container starts again with the plan and the deny-list that it kept. It has reviewed nobody yet, and knows nobody until the API server is back: 500.",
 	},
 }
 

@@ -57,8 +57,14 @@ func prepare(t *testing.T, c *cluster.Cluster) *scene {
 		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--max-num-seqs"},
 		{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"1000"},
 		{"op":"remove","path":"/spec/template/spec/containers/0/resources/limits"}]`)
-	s.Rolled(t, "opendatahub", "maas-api")
-	s.Rolled(t, "external-models", "model-simulator")
+	// On a machine that others use as well a container gets what it asks for.
+	asks := [][2]string{{"egret-system", "egret-controller"}, {"ai-gateway-system", "ai-gateway-controller"}, {"opendatahub", "maas-api"}, {"external-models", "model-simulator"}}
+	for _, d := range asks {
+		s.Kubectl(t, "set", "resources", "deployment/"+d[1], "-n", d[0], "--requests=cpu=100m")
+	}
+	for _, d := range asks {
+		s.Rolled(t, d[0], d[1])
+	}
 	return s
 }
 
@@ -100,6 +106,9 @@ data: {fleet.yaml: "replicas: %d"}
 func (s *scene) kill(t *testing.T, what target) {
 	t.Helper()
 	if what.component != "" {
+		if what.labels != "" {
+			s.Signal(t, what.namespace, s.pod(t, what.namespace, what.labels), what.container, "SIGKILL")
+		}
 		s.Kill(t, what.component)
 		return
 	}
@@ -110,11 +119,17 @@ func (s *scene) kill(t *testing.T, what target) {
 		s.KillContainer(t, ns, pod, what.container)
 		return
 	}
-	pods := strings.Fields(s.Kubectl(t, "get", "pods", "-n", ns, "-l", what.labels, "--sort-by=.status.containerStatuses[0].restartCount", "-o", "jsonpath={.items[*].metadata.name}"))
+	s.KillContainer(t, ns, s.pod(t, ns, what.labels), what.container)
+}
+
+// pod names the one that has been restarted least.
+func (s *scene) pod(t *testing.T, ns, labels string) string {
+	t.Helper()
+	pods := strings.Fields(s.Kubectl(t, "get", "pods", "-n", ns, "-l", labels, "--sort-by=.status.containerStatuses[0].restartCount", "-o", "jsonpath={.items[*].metadata.name}"))
 	if len(pods) == 0 {
-		t.Fatalf("no pod %s in %s", what.labels, ns)
+		t.Fatalf("no pod %s in %s", labels, ns)
 	}
-	s.KillContainer(t, ns, pods[0], what.container)
+	return pods[0]
 }
 
 // ready says which pod is not.
