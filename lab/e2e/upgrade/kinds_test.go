@@ -79,7 +79,7 @@ func TestKinds(t *testing.T) {
 		answers("/service", "", 200)
 		answers("/destination", "", 500)
 		d.add(t, "xbackenddestinations"+own, "authpolicies"+kuadrant, "grpcroutes"+gatewayAPI, "backendtlspolicies"+gatewayAPI)
-		c.Apply(t, destination(ns), lock(ns))
+		c.Apply(t, destination(ns), lock(ns, "guarded"))
 		answers("/destination", "", 200)
 		answers("/guarded", "", 401)
 	})
@@ -152,18 +152,20 @@ func (s *scene) controller(t *testing.T) *corev1.Pod {
 	return &pods.Items[0]
 }
 
+// managed selects what is that controller's.
+const managed = "aigateway.networking.k8s.io/managed=sigs.k8s.io-wg-ai-gateway-envoy-controller"
+
 // nothingLeft waits until the controller of class wg-ai-gateway has no object
 // left in a namespace, nor one that is in none.
 func (s *scene) nothingLeft(t *testing.T, namespace string) {
 	t.Helper()
 	const kinds = "deployments,services,serviceaccounts,configmaps,poddisruptionbudgets,horizontalpodautoscalers"
-	const label = "aigateway.networking.k8s.io/managed=sigs.k8s.io-wg-ai-gateway-envoy-controller"
 	s.Eventually(t, soon, "nothing is left", func() error {
-		left, err := s.Try("get", kinds, "-n", namespace, "-l", label, "-o", "name")
+		left, err := s.Try("get", kinds, "-n", namespace, "-l", managed, "-o", "name")
 		if err != nil {
 			return err
 		}
-		cluster, err := s.Try("get", "clusterrolebindings", "-l", label, "-o", "name")
+		cluster, err := s.Try("get", "clusterrolebindings", "-l", managed, "-o", "name")
 		if err == nil && left+cluster != "" {
 			err = fmt.Errorf("%s%s", left, cluster)
 		}
@@ -192,14 +194,14 @@ spec:
 `
 }
 
-// lock lets in who has a token for "models".
-func lock(namespace string) string {
+// lock lets in to a route who has a token for "models".
+func lock(namespace, route string) string {
 	return `
 apiVersion: kuadrant.io/v1
 kind: AuthPolicy
 metadata: {name: lock, namespace: ` + namespace + `}
 spec:
-  targetRef: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: guarded}
+  targetRef: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: ` + route + `}
   rules: {authentication: {tokens: {kubernetesTokenReview: {audiences: [models]}}}}
 `
 }

@@ -5,6 +5,7 @@ package upgrade
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -98,25 +99,55 @@ func TestTakeover(t *testing.T) {
 	})
 	again := func(t *testing.T) {
 		t.Helper()
-		c.Apply(t, fixture(t, "users.yaml", "$NS", ns))
-		s.Eventually(t, soon, "a fleet", func() error {
+		c.Apply(t, fixture(t, "users.yaml", "$NS", ns), lock(ns, "models"))
+		s.Eventually(t, soon, "a fleet that may review tokens", func() error {
 			_, err := c.Try("get", "deployment", name, "-n", ns)
+			if err != nil {
+				return err
+			}
+			bound, err := c.Try("get", "clusterrolebindings", "-l", managed, "-o", "name")
+			if err == nil && bound == "" {
+				err = errors.New("it has no binding")
+			}
 			return err
 		})
 	}
-	t.Run("gateway-45 a class that goes leaves nothing", func(t *testing.T) {
+	leave := func(t *testing.T) {
+		t.Helper()
+		c.Kubectl(t, "scale", "deployment", "ai-gateway-controller", "-n", "ai-gateway-system", "--replicas=0")
+		c.Kubectl(t, "wait", "pods", "-n", "ai-gateway-system", "--all", "--for=delete", "--timeout=60s")
+	}
+	t.Run("gateway-45 a class that goes takes nothing from its Gateway, which leaves nothing", func(t *testing.T) {
 		again(t)
+		uid := s.objects(t, ns, name)["deployment"]
 		c.Kubectl(t, "delete", "gatewayclass", "wg-ai-gateway")
+		s.Eventually(t, soon, "a binding without the class", func() error {
+			bound, err := c.Try("get", "clusterrolebindings", "-l", managed, "-o", "jsonpath={range .items[*]}{.metadata.name} of {.metadata.ownerReferences[*].kind}{end}")
+			if err == nil && !strings.HasSuffix(bound, " of ") {
+				err = fmt.Errorf("there is %q", bound)
+			}
+			return err
+		})
+		if now := s.objects(t, ns, name)["deployment"]; now != uid {
+			t.Errorf("the Deployment was %s and is %s", uid, now)
+		}
+		c.Kubectl(t, "delete", "gateway", "models", "-n", ns)
 		s.nothingLeft(t, ns)
 	})
 	t.Run("gateway-45 what goes while the controller is away is cleaned up when it is back", func(t *testing.T) {
 		again(t)
-		c.Kubectl(t, "scale", "deployment", "ai-gateway-controller", "-n", "ai-gateway-system", "--replicas=0")
-		c.Kubectl(t, "wait", "pods", "-n", "ai-gateway-system", "--all", "--for=delete", "--timeout=60s")
+		leave(t)
 		c.Kubectl(t, "delete", "gateway", "models", "-n", ns)
 		c.Kubectl(t, "scale", "deployment", "ai-gateway-controller", "-n", "ai-gateway-system", "--replicas=1")
 		s.nothingLeft(t, ns)
 		s.unsaid(t, ns)
+	})
+	t.Run("gateway-45 where it does not come back the cluster does, with the class", func(t *testing.T) {
+		again(t)
+		leave(t)
+		c.Kubectl(t, "delete", "gateway", "models", "-n", ns)
+		c.Kubectl(t, "delete", "gatewayclass", "wg-ai-gateway")
+		s.nothingLeft(t, ns)
 	})
 }
 
