@@ -64,6 +64,9 @@ In every row:
 - Somebody whose tokens are revoked meanwhile, as soon as the MaaS API does so, is refused before the recovery is over.
 - Minting, revoking and both gateways work afterwards without anybody's help.
 
+Containers of the test request 0.1 CPU, also those of Redis and PostgreSQL. Give yours what they need: on a busy node a container that
+requests nothing gets next to nothing, and a restart or a login that takes a moment takes a minute.
+
 `, moment)
 	for _, r := range rows {
 		fmt.Fprintf(&b, "**%s.** %s\n\n", strings.ToUpper(r.killed[:1])+r.killed[1:], r.why)
