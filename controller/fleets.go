@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +26,7 @@ const (
 // fleetApplier is what makes fleets so.
 type fleetApplier interface {
 	Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error)
-	Prune(ctx context.Context, keep []fleet.Fleet) error
+	Prune(ctx context.Context, keep func() []fleet.Fleet) error
 }
 
 // fleets applies what the loop wants: a few at once, of each Gateway the
@@ -35,15 +37,15 @@ type fleets struct {
 	results chan applied // one per attempt
 
 	mu     sync.Mutex
+	known  map[string]fleet.Fleet // of every Gateway, what it may have
 	wanted map[string]wish
 	busy   map[string]bool // false: what is done now is not wanted any more
 	wake   chan struct{}   // capacity fleetsAtOnce
 }
 
-// wish is a fleet to apply, or all there are, to remove what is beside them.
+// wish is a fleet to apply, or to remove what is in none.
 type wish struct {
-	fleet *fleet.Fleet
-	keep  []fleet.Fleet // with key pruning
+	fleet *fleet.Fleet  // nil with key pruning
 	wait  time.Duration // of the next retry
 	not   time.Time     // before then
 }
@@ -61,16 +63,34 @@ type applied struct {
 
 func newFleets(a fleetApplier, log *slog.Logger) *fleets {
 	return &fleets{
-		applier: a, log: log, results: make(chan applied), wanted: map[string]wish{}, busy: map[string]bool{},
+		applier: a, log: log, results: make(chan applied), known: map[string]fleet.Fleet{}, wanted: map[string]wish{}, busy: map[string]bool{},
 		wake: make(chan struct{}, fleetsAtOnce),
 	}
 }
 
-// want has a fleet applied, soon.
-func (s *fleets) want(key string, f *fleet.Fleet) { s.put(key, wish{fleet: f, wait: firstRetry}) }
+// know says what a Gateway may have, whether it is applied or not: prune leaves
+// that alone.
+func (s *fleets) know(key string, f fleet.Fleet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[key] = f
+}
 
-// prune has everything removed that is not in keep, soon.
-func (s *fleets) prune(keep []fleet.Fleet) { s.put(pruning, wish{keep: keep, wait: firstRetry}) }
+// want has a fleet applied, soon.
+func (s *fleets) want(key string, f *fleet.Fleet) {
+	s.know(key, *f)
+	s.put(key, wish{fleet: f, wait: firstRetry})
+}
+
+// prune has everything removed that no known Gateway may have, soon.
+func (s *fleets) prune() { s.put(pruning, wish{wait: firstRetry}) }
+
+// keep returns the fleets that are known now.
+func (s *fleets) keep() []fleet.Fleet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.known))
+}
 
 func (s *fleets) put(key string, w wish) {
 	s.mu.Lock()
@@ -89,14 +109,22 @@ func (s *fleets) drop() {
 	}
 }
 
-// forget is drop for one Gateway that is gone.
-func (s *fleets) forget(key string) {
+// only forgets all Gateways but these, and reports whether there were others.
+func (s *fleets) only(keys map[string]bool) (others bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.wanted, key)
-	if _, now := s.busy[key]; now {
-		s.busy[key] = false
+	for key := range s.known {
+		if keys[key] {
+			continue
+		}
+		others = true
+		delete(s.known, key)
+		delete(s.wanted, key)
+		if _, now := s.busy[key]; now {
+			s.busy[key] = false
+		}
 	}
+	return others
 }
 
 func (s *fleets) kick() {
@@ -174,7 +202,7 @@ func (s *fleets) try(ctx context.Context, key string, w wish) {
 	limited, cancel := context.WithTimeout(ctx, applyLimit)
 	defer cancel()
 	if key == pruning {
-		r.err = s.applier.Prune(limited, w.keep)
+		r.err = s.applier.Prune(limited, s.keep)
 	} else {
 		r.state, r.err = s.applier.Apply(limited, *w.fleet)
 	}

@@ -26,6 +26,9 @@ type ground struct {
 	hold    map[string]bool  // by Gateway: the attempt lasts until release
 	release chan any         // of the bubble
 	pruned  int
+	kept    []string // by the last Prune, sorted
+
+	meanwhile func() // what happens while Prune reads what there is
 }
 
 func (g *ground) Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error) {
@@ -47,10 +50,19 @@ func (g *ground) Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error) 
 	return fleet.State{Replicas: 1, Unsettled: unsettled}, err
 }
 
-func (g *ground) Prune(context.Context, []fleet.Fleet) error {
+func (g *ground) Prune(_ context.Context, keep func() []fleet.Fleet) error {
+	if g.meanwhile != nil {
+		g.meanwhile()
+	}
+	var kept []string
+	for _, f := range keep() {
+		kept = append(kept, f.Gateway.Name)
+	}
+	slices.Sort(kept)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pruned++
+	g.kept = kept
 	return nil
 }
 
@@ -132,8 +144,8 @@ func TestFleets(t *testing.T) {
 		working(t, g, func(s *fleets, results func() []applied) {
 			s.want("gone", fleetCalled("gone", "1"))
 			results()
-			s.forget("gone")
-			s.prune(nil)
+			s.only(nil)
+			s.prune()
 			if results(); g.pruned != 0 {
 				t.Error("it was cleaned up before all was made")
 			}
@@ -208,7 +220,7 @@ func TestFleets(t *testing.T) {
 	})
 	for name, end := range map[string]func(*fleets){
 		"what a replica wanted that no longer leads is not tried again": (*fleets).drop,
-		"nor what is wanted of a Gateway that is gone":                  func(s *fleets) { s.forget("gw") },
+		"nor what is wanted of a Gateway that is gone":                  func(s *fleets) { s.only(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &ground{hold: map[string]bool{"gw": true}, fail: map[string]error{"gw": errors.New("no such namespace")}}
@@ -225,10 +237,26 @@ func TestFleets(t *testing.T) {
 			})
 		})
 	}
+	t.Run("what is wanted while it is cleaned up is left alone", func(t *testing.T) {
+		g := &ground{}
+		working(t, g, func(s *fleets, results func() []applied) {
+			g.meanwhile = func() { s.want("late", fleetCalled("late", "1")) }
+			s.want("early", fleetCalled("early", "1"))
+			s.want("gone", fleetCalled("gone", "1"))
+			s.know("unread", *fleetCalled("unread", "1"))
+			results()
+			s.only(map[string]bool{"early": true, "unread": true})
+			s.prune()
+			results()
+			if want := []string{"early", "late", "unread"}; !slices.Equal(g.kept, want) {
+				t.Errorf("kept %v, want %v", g.kept, want)
+			}
+		})
+	})
 	t.Run("what nobody wants is removed beside", func(t *testing.T) {
 		g := &ground{}
 		working(t, g, func(s *fleets, results func() []applied) {
-			s.prune(nil)
+			s.prune()
 			if got := results(); len(got) != 1 || got[0].key != pruning || g.pruned != 1 {
 				t.Errorf("results are %v", got)
 			}

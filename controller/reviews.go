@@ -66,6 +66,7 @@ func (c *Controller) unbind(g *gateway) {
 	f := *g.fleet
 	f.Reviews = false
 	g.fleet, g.bound, c.stale = &f, false, true
+	c.fleets.know(keyOf(f.Gateway), f)
 }
 
 // unenforced turns the promise that the AuthPolicies are enforced, which their

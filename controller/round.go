@@ -2,7 +2,6 @@ package controller
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -43,6 +42,7 @@ func (c *Controller) take(s source.Snapshot) {
 				c.publish(g)
 			} else {
 				c.withheld = append(c.withheld, whole(o, class))
+				c.fleets.know(key, whole(o, class))
 			}
 			continue
 		}
@@ -55,10 +55,11 @@ func (c *Controller) take(s source.Snapshot) {
 	for key, g := range c.gateways {
 		if !seen[key] {
 			c.xds.Put(g.node, nil)
-			c.fleets.forget(key)
 			delete(c.gateways, key)
-			c.stale = true
 		}
+	}
+	if c.fleets.only(seen) {
+		c.stale = true
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
@@ -102,6 +103,7 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class, p *plan.Plan) 
 	f.Reviews = len(g.reviewing) > 0 || was != nil && was.Reviews // until no pod needs it: see unbind
 	f.Guarded = len(p.Policies) > 0
 	g.node, g.fleet = source.NodeID(class, o.Namespace, o.Name), f
+	c.fleets.know(keyOf(o), *f)
 	c.stale = c.stale || was != nil && was.Plane() != f.Plane()
 	if was != nil && logs(was) != logs(f) {
 		g.plan = nil
@@ -186,11 +188,7 @@ func (c *Controller) prune() {
 		return
 	}
 	c.stale = false
-	keep := slices.Clone(c.withheld)
-	for _, key := range slices.Sorted(maps.Keys(c.gateways)) {
-		keep = append(keep, *c.gateways[key].fleet)
-	}
-	c.fleets.prune(keep)
+	c.fleets.prune()
 }
 
 // led is called when this replica begins or ceases to lead.

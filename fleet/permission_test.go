@@ -56,7 +56,7 @@ func TestPermissions(t *testing.T) {
 				t.Errorf("why the pods may have nothing reviewed is %q", s.ReviewersRefused)
 			}
 		}
-		if err := w.applier.Prune(t.Context(), []Fleet{*f}); err != nil {
+		if err := w.applier.Prune(t.Context(), func() []Fleet { return []Fleet{*f} }); err != nil {
 			t.Error(err)
 		}
 		if n := strings.Count(w.log.String(), "left without"); n != 3 {
@@ -92,7 +92,7 @@ func TestManifests(t *testing.T) {
 			if err := w.applier.Client.Create(t.Context(), escalation); !apierrors.IsForbidden(err) {
 				t.Errorf("a binding to cluster-admin: %v", err)
 			}
-			if err := w.applier.Prune(t.Context(), nil); err != nil {
+			if err := w.applier.Prune(t.Context(), func() []Fleet { return nil }); err != nil {
 				t.Error(err)
 			}
 			if diff := cmp.Diff([]string{}, w.objects(fleet.Gateway.Namespace)); diff != "" {

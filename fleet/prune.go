@@ -33,40 +33,35 @@ type name struct{ kind, namespace, name string }
 // want an object of that kind (acceptance gateway 45). What has the
 // controller's label but was not made for a Gateway stays. The fleets must be
 // those of every Gateway of the controller: nothing in the cluster tells one
-// that was forgotten from one that is gone.
-func (a *Applier) Prune(ctx context.Context, keep []Fleet) error {
-	kept := map[name]bool{}
-	for _, f := range keep {
-		for _, o := range f.Objects() {
-			kept[name{o.GetObjectKind().GroupVersionKind().Kind, o.GetNamespace(), o.GetName()}] = true
-		}
-	}
+// that was forgotten from one that is gone. They are asked for when it has been
+// read what there is, so that nothing is taken for left over that was made
+// meanwhile for a Gateway that is new.
+func (a *Applier) Prune(ctx context.Context, keep func() []Fleet) error {
+	var there []*metav1.PartialObjectMetadata
 	var errs []error
 	for _, kind := range kinds {
-		err := a.pruneKind(ctx, kind, kept)
+		all, err := a.managed(ctx, kind)
 		if optional[kind.Kind] && unavailable(err) {
 			a.miss(ctx, kind.Kind, err)
 			continue
 		}
-		errs = append(errs, err)
+		there, errs = append(there, all...), append(errs, err)
 	}
-	return errors.Join(errs...)
-}
-
-func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, kept map[name]bool) error {
-	var all metav1.PartialObjectMetadataList
-	all.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-	if err := a.Client.List(ctx, &all, client.MatchingLabels{source.LabelManaged: managed(a.Controller)}); err != nil {
-		return fmt.Errorf("list %ss of this controller: %w", kind.Kind, err)
+	kept := map[name]bool{}
+	for _, f := range keep() {
+		for _, o := range f.Objects() {
+			kept[name{o.GetObjectKind().GroupVersionKind().Kind, o.GetNamespace(), o.GetName()}] = true
+		}
 	}
-	var errs []error
-	for i := range all.Items {
-		o := &all.Items[i]
-		o.SetGroupVersionKind(kind)
-		if kept[name{kind.Kind, o.Namespace, o.Name}] || !forGateway(o) || o.DeletionTimestamp != nil {
+	for _, o := range there {
+		if kept[name{o.Kind, o.Namespace, o.Name}] || !forGateway(o) || o.DeletionTimestamp != nil {
 			continue
 		}
 		err := a.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground), only(o))
+		if optional[o.Kind] && unavailable(err) {
+			a.miss(ctx, o.Kind, err)
+			continue
+		}
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			errs = append(errs, fmt.Errorf("delete %s: %w", object(o), err))
 			continue
@@ -74,6 +69,20 @@ func (a *Applier) pruneKind(ctx context.Context, kind schema.GroupVersionKind, k
 		a.Log.InfoContext(ctx, "deleted what no Gateway wants any more", "object", object(o))
 	}
 	return errors.Join(errs...)
+}
+
+// managed lists what of a kind has the controller's label.
+func (a *Applier) managed(ctx context.Context, kind schema.GroupVersionKind) (out []*metav1.PartialObjectMetadata, err error) {
+	var all metav1.PartialObjectMetadataList
+	all.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	if err := a.Client.List(ctx, &all, client.MatchingLabels{source.LabelManaged: managed(a.Controller)}); err != nil {
+		return nil, fmt.Errorf("list %ss of this controller: %w", kind.Kind, err)
+	}
+	for i := range all.Items {
+		all.Items[i].SetGroupVersionKind(kind)
+		out = append(out, &all.Items[i])
+	}
+	return out, nil
 }
 
 // forGateway reports whether an object was made for a Gateway, by us or by the

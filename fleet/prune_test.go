@@ -62,7 +62,7 @@ func TestPrune(t *testing.T) {
 	w.apply(goes)
 	f := func(test string, fleets []Fleet, want []string) {
 		t.Run(test, func(t *testing.T) {
-			if err := w.applier.Prune(t.Context(), fleets); err != nil {
+			if err := w.applier.Prune(t.Context(), func() []Fleet { return fleets }); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, w.objects("prune")); diff != "" {
@@ -72,6 +72,17 @@ func TestPrune(t *testing.T) {
 	}
 	f("what is wanted stays", []Fleet{*stays, *goes}, named(stays, goes))
 	f("gateway-45 B-07 all of a Gateway that is gone goes", []Fleet{*stays}, named(stays))
+
+	t.Run("what is made for a new Gateway while it is looked stays", func(t *testing.T) {
+		late := of("late")
+		if err := w.applier.Prune(t.Context(), func() []Fleet { w.apply(late); return []Fleet{*stays} }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(named(late, stays), w.objects("prune")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+	f("until its Gateway is gone", []Fleet{*stays}, named(stays))
 
 	without := of("stays")
 	without.Reviews, without.Parameters.Autoscaling = false, nil
