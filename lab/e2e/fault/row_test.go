@@ -104,7 +104,7 @@ var rows = []row{
 	{
 		killed: "API server", target: target{component: "kube-apiserver"},
 		api: []string{"500", "503"}, strangers: []string{"500"},
-		why: "Who has been reviewed within ten minutes goes on. Who has not cannot be known now: 500. Minting needs the API server.",
+		why: "Who has been reviewed within ten minutes goes on while the API server is away for less than ten seconds, as here. Later revocations might be missed: 500, as for who has not been reviewed. Minting needs the API server.",
 	},
 	{
 		killed: "etcd", target: target{component: "etcd"},
