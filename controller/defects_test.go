@@ -63,8 +63,8 @@ func TestTake(t *testing.T) {
 				c.take(s)
 			}
 			got, served := wishes(c)
-			if diff := cmp.Diff(want, got); diff != "" || served != nodes {
-				t.Errorf("%d nodes, want %d; fleets (-want +got)\n%s", served, nodes, diff)
+			if diff := cmp.Diff(want, got); diff != "" || served != nodes || len(c.gateways) != nodes {
+				t.Errorf("%d nodes and %d Gateways, want %d; fleets (-want +got)\n%s", served, len(c.gateways), nodes, diff)
 			}
 		})
 	}

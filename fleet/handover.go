@@ -107,7 +107,11 @@ func (a *Applier) dismiss(ctx context.Context, f *Fleet) {
 	}
 	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
 	defer stop()
-	direct := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	direct := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true},
+		// Whoever answers there leads the controller nowhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	var told sync.WaitGroup
 	for _, s := range slices.Items {
 		for _, e := range s.Endpoints {

@@ -114,6 +114,7 @@ func (w *world) samples(t *testing.T) {
 	w.Put(t, "default", string(sample))
 	t.Run("gateway-137 the checks of demo/httpbin", func(t *testing.T) {
 		w.gatewayHas(t, late, "default", "httpbin-gateway", "Programmed=True")
+		w.Kubectl(t, "wait", "pod", "-n", "default", "-l", "app=envoy-httpbin-gateway", "--for=condition=Ready", "--timeout="+late.String())
 		out := w.Script(t, nil, demo)
 		if out.Code != 0 || strings.Count(out.Stdout, "PASS") != 10 || strings.Contains(out.Stdout, "FAIL") {
 			t.Errorf("exit status %d\n%s%s", out.Code, out.Stdout, out.Stderr)
