@@ -43,6 +43,8 @@ func (p *port) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	e.ctx, e.cancel = context.WithCancelCause(r.Context())
 	e.watch.ctl, e.watch.cancel = e.ctl, e.cancel
+	p.active.Add(1)
+	defer p.active.Add(-1)
 	defer e.end()
 	if p.stale(r) || p.server.leaving.Load() {
 		w.Header().Set("Connection", "close")

@@ -37,6 +37,7 @@ type port struct {
 
 	certificates atomic.Pointer[certificates] // nil = cleartext
 	released     atomic.Bool
+	active       atomic.Int64   // requests under way
 	upgraded     sync.WaitGroup // connections that have left HTTP
 	cut          context.CancelCauseFunc
 }
@@ -105,11 +106,36 @@ func (p *port) serve() {
 	}
 }
 
+// fading is for how long a connection of a server that stops is served on after
+// its last answer: a client that was not told to close it, because that answer
+// had begun before, may have its next request on the way.
+const fading = time.Second
+
+// fade serves the connections that there are until no request has been under
+// way for a while, or ctx ends.
+func (p *port) fade(ctx context.Context) {
+	tick := time.NewTicker(fading / 20)
+	defer tick.Stop()
+	for last := time.Now(); time.Since(last) < fading; {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if p.active.Load() > 0 {
+				last = now
+			}
+		}
+	}
+}
+
 // drain waits for the requests under way and for connections that were
 // upgraded, then cuts them.
 func (p *port) drain(limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	if p.server.leaving.Load() {
+		p.fade(ctx)
+	}
 	if p.http.Shutdown(ctx) == nil {
 		go func() {
 			p.upgraded.Wait()

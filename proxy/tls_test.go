@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/egret-gateway/egret/plan"
 )
@@ -216,6 +218,45 @@ func TestApply(t *testing.T) {
 			if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 200 || !res.Close {
 				t.Errorf("after: %d, close %v", res.StatusCode, res.Close)
 			}
+		}
+	})
+	inBubble(t, "gateway-50 one that was not told to, because its answer had begun before, has its next request answered", func(t *testing.T, r *rig) {
+		end := make(chan struct{})
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/stream" {
+				w.Header().Set("Content-Type", "text/event-stream")
+				io.WriteString(w, "begun, ")
+				w.(http.Flusher).Flush()
+				<-end
+			}
+			io.WriteString(w, "done")
+		})))
+		c := r.dial()
+		answers := bufio.NewReader(c)
+		call := func(path string) *http.Response {
+			io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			res, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			return res
+		}
+		stream := call("/stream")
+		r.server.Leave()
+		stopped := make(chan time.Time, 1)
+		go func() { r.server.Shutdown(); stopped <- time.Now() }()
+		time.Sleep(3 * time.Second)
+		close(end)
+		if body, err := io.ReadAll(stream.Body); err != nil || string(body) != "begun, done" || stream.Close {
+			t.Errorf("%q, %v, close %v", body, err, stream.Close)
+		}
+		time.Sleep(fading / 2)
+		ended := time.Now()
+		if res := call("/next"); res.StatusCode != 200 || !res.Close {
+			t.Errorf("status %d, close %v", res.StatusCode, res.Close)
+		}
+		if after := (<-stopped).Sub(ended); after > 2*fading {
+			t.Errorf("it stopped %v after its last answer", after)
 		}
 	})
 	t.Run("a stopped server takes no plan", func(t *testing.T) {
