@@ -187,7 +187,7 @@ func (w *world) run(with ...func(*Options)) *replica {
 	r := &replica{w: w, address: free(w.T)}
 	o := Options{
 		Config: server.Config(), Name: w.name, Self: Self{Namespace: "egret-system", Pod: "controller-0", Image: "egret:test"}, EnvoyImage: "envoy:test",
-		XDSAddress: r.address, XDSListen: r.address, HealthListen: "127.0.0.1:0", MaaSNamespace: "maas-api", Log: slog.New(slog.DiscardHandler),
+		XDSAddress: r.address, XDSListen: r.address, HealthListen: "127.0.0.1:0", MaaSNamespace: "maas-api", Log: slog.New(slog.NewTextHandler(w.Output(), nil)), // shown when the test fails
 	}
 	for _, f := range with {
 		f(&o)
