@@ -156,6 +156,11 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 			there = append(there, object{d.Labels, d.Annotations, d.Spec})
 		}
 	}
+	for _, a := range c.snapshot.ServiceAccounts {
+		if a.Namespace == f.Gateway.Namespace && a.Name == f.Name() {
+			there = append(there, object{a.Labels, a.Annotations, "ServiceAccount"})
+		}
+	}
 	for _, m := range c.snapshot.ConfigMaps {
 		if m.Namespace == f.Gateway.Namespace && m.Name == f.Name() {
 			there = append(there, object{m.Labels, m.Annotations, m.Data})

@@ -122,10 +122,10 @@ func kinds() []kind {
 			func(s *source.Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMaps }, trimConfigMap),
 		into(kind{name: "Deployment", group: appsv1.GroupName, plural: "deployments", versions: []string{"v1"}, labels: source.LabelManaged},
 			func(s *source.Snapshot) *[]*appsv1.Deployment { return &s.Deployments }, nil),
-
-		into(kind{name: "ServiceAccount", plural: "serviceaccounts", versions: []string{"v1"}, extra: true},
+		into(kind{name: "ServiceAccount", plural: "serviceaccounts", versions: []string{"v1"}, labels: source.LabelManaged},
 			func(s *source.Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts },
 			func(o *corev1.ServiceAccount) { o.Secrets, o.ImagePullSecrets = nil, nil }),
+
 		into(kind{name: kservev1alpha1.KindLLMInferenceService, group: kservev1alpha1.Group, plural: "llminferenceservices", versions: []string{kservev1alpha1.Version}, extra: true},
 			func(s *source.Snapshot) *[]*kservev1alpha1.LLMInferenceService { return &s.LLMInferenceServices }, nil),
 	)

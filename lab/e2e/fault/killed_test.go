@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -181,4 +182,15 @@ func summary(loads []*load, killed time.Time) string {
 		}
 	}
 	return string(b)
+}
+
+// outcome names what came of a call.
+func outcome(status int, err error) string {
+	switch {
+	case status == 0:
+		return none
+	case err != nil:
+		return cut
+	}
+	return strconv.Itoa(status)
 }

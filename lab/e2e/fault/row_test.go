@@ -1,9 +1,6 @@
 package fault
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // Outcomes of a call that are no status.
 const (
@@ -117,15 +114,4 @@ var rows = []row{
 		calls:  []string{none, cut, "500"}, streams: []string{none, cut, "500"}, api: []string{none, cut, "500", "503"},
 		why: "The container starts again with the plan and the deny-list that it kept. It has reviewed nobody yet, and knows nobody until the API server is back: 500.",
 	},
-}
-
-// outcome names what came of a call.
-func outcome(status int, err error) string {
-	switch {
-	case status == 0:
-		return none
-	case err != nil:
-		return cut
-	}
-	return strconv.Itoa(status)
 }
