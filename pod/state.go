@@ -45,6 +45,12 @@ func openState(ctx context.Context, s feed.Settings, m *telemetry.Metrics, log *
 			}
 		}
 		out.limiter, out.loops, out.close = shared, append(out.loops, shared.Run), append(out.close, shared.Close)
+		m.Gauge("egret_counters_away", "1 while the shared counters are out of reach of this pod.", func() float64 {
+			if shared.Partitioned() {
+				return 1
+			}
+			return 0
+		})
 		m.Gauge("egret_counters_kept", "Charges that wait for the shared counters to be back.", func() float64 { return float64(shared.Kept()) })
 		m.Gauge("egret_counters_lost", "Charges that were lost.", func() float64 { return float64(shared.Lost()) })
 	}

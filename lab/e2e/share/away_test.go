@@ -55,6 +55,7 @@ func (w *scene) away(t *testing.T) {
 			return w.want(200, w.url[p]+"/strict", w.team())
 		})
 	}
+	w.reached(t)
 	t.Run("and is exact again", func(t *testing.T) { tokens(t, w.spend(w.team(), w.url["native"], w.url["envoy"])) })
 }
 

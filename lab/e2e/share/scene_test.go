@@ -132,6 +132,28 @@ func (w *scene) served(t *testing.T, ip string) (n float64) {
 	return n
 }
 
+// reached waits until every pod reaches the counters and has delivered what it
+// kept, by its metrics: each finds out for itself.
+func (w *scene) reached(t *testing.T) {
+	t.Helper()
+	for _, p := range planes {
+		for name, ip := range w.pods(t, p) {
+			w.Eventually(t, 15*time.Second, name+" reaches the counters again", func() error {
+				a, err := w.Get("http://" + ip + ":15021/metrics")
+				if err := a.Want(200, err); err != nil {
+					return err
+				}
+				for _, want := range []string{"\negret_counters_away 0\n", "\negret_counters_kept 0\n"} {
+					if !strings.Contains(a.Body, want) {
+						return fmt.Errorf("its metrics have no line %q", strings.TrimSpace(want))
+					}
+				}
+				return nil
+			})
+		}
+	}
+}
+
 // team is somebody with an untouched budget.
 func (w *scene) team() string {
 	w.teams++
