@@ -48,6 +48,11 @@ install() {
   done
   "$kubectl" apply --server-side $(printf -- '-f %s ' ../../manifests/crds/*.yaml) >/dev/null
   installed | "$kubectl" apply -f - >/dev/null
+  # A dozen Gateways at once on a node of two CPUs: their pods ask for little.
+  "$kubectl" -n egret-system create configmap conformance --dry-run=client -o yaml \
+    --from-literal=fleet.yaml='resources: {proxy: {requests: {cpu: 10m}}, envoy: {requests: {cpu: 10m}}, extproc: {requests: {cpu: 10m}}}' | "$kubectl" apply -f - >/dev/null
+  "$kubectl" patch gatewayclass egret wg-ai-gateway --type=merge -p \
+    '{"spec":{"parametersRef":{"group":"","kind":"ConfigMap","name":"conformance","namespace":"egret-system"}}}' >/dev/null
   for class in "${!controller[@]}"; do
     # One that ran before is of an earlier image, perhaps.
     [[ $old != *${controller[$class]#* deployment/}* ]] || "$kubectl" rollout restart -n ${controller[$class]} >/dev/null
