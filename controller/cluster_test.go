@@ -35,7 +35,6 @@ import (
 // TestController runs the tests of the controller of class egret one after the
 // other, as there is one of a name, and beside those of TestReference.
 func TestController(t *testing.T) {
-	t.Parallel()
 	t.Run("programmed", testProgrammed)
 	t.Run("refused", testRefused)
 	t.Run("strangers", testStrangers)

@@ -29,10 +29,9 @@ const backendOf = `{apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0, kind: 
 const routeTo = `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: %s}, spec: {parentRefs: [{name: %s}], rules: [{matches: [{path: {value: /%[1]s}}], ` +
 	`backendRefs: [{group: ainetworking.prototype.x-k8s.io, kind: XBackendDestination, name: %[3]s, port: 443}]}]}}`
 
-// TestReference runs the tests of the controller of the reference's name. The
-// minute in which nothing happens passes beside TestController.
+// TestReference runs the tests of the controller of the reference's name, by
+// themselves: one of them is a minute in which nothing may happen.
 func TestReference(t *testing.T) {
-	t.Parallel()
 	t.Run("settled", testSettled)
 	t.Run("unread", testUnreadReference)
 }
