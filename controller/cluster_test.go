@@ -506,6 +506,7 @@ func testDelivered(t *testing.T) {
 		if err := pod.Ready(t.Context(), 2); err != nil { // of which one is not connected
 			t.Fatal(err)
 		}
+		w.noticed("one")
 		revoke("second")
 		w.await("denial in the pod that is connected", func() bool { return has("second") })
 		round()

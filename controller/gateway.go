@@ -98,6 +98,9 @@ func (g *gateway) leave(next string) {
 		g.keep = nil
 		return
 	}
+	if g.hash == "" { // since the start there was none
+		return
+	}
 	g.keep = slices.DeleteFunc(append(slices.Clone(g.keep), g.hash), func(hash string) bool { return hash == next })
 	g.keep = g.keep[max(0, len(g.keep)-mostKept):]
 }

@@ -10,8 +10,9 @@ import (
 // TestKeep: an engine drops a plan only when no Envoy can route by it any more.
 func TestKeep(t *testing.T) {
 	next := func(g *gateway, hash string) {
+		g.envoys = true
 		g.leave(hash)
-		g.plan, g.hash, g.envoys = &plan.Plan{}, hash, true
+		g.plan, g.hash = &plan.Plan{}, hash
 	}
 	f := func(name string, do func(g *gateway), want ...string) {
 		t.Helper()

@@ -279,3 +279,15 @@ func (w *world) containers(gateway string) []corev1.Container {
 	w.Helper()
 	return apiserver.Read[appsv1.Deployment](w.T, server, w.deployment(gateway)).Spec.Template.Spec.Containers
 }
+
+// noticed waits until the controller knows all that was done to a fleet's
+// Deployment: it undoes a change that comes after.
+func (w *world) noticed(gateway string) {
+	w.Helper()
+	of := func() int64 {
+		return *apiserver.Read[appsv1.Deployment](w.T, server, w.deployment(gateway)).Spec.Template.Spec.TerminationGracePeriodSeconds
+	}
+	was := of()
+	w.do("PATCH", w.deployment(gateway), fmt.Sprintf(`{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":%d}}}}`, was+1))
+	w.await("grace period of fleet "+gateway+" as it was", func() bool { return of() == was })
+}

@@ -203,6 +203,7 @@ func TestPermission(t *testing.T) {
 		if !slices.Equal(names, want) {
 			t.Errorf("missing are %v", names)
 		}
+		w.round(ns)
 		if got := w.lastUnread(); !slices.Equal(got, []string{"AuthPolicy", "RateLimitPolicy", "TokenRateLimitPolicy"}) {
 			t.Errorf("policies that are not in the snapshot: %v", got)
 		}
