@@ -2,7 +2,9 @@ package engine
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/egret-gateway/egret/plan"
 )
@@ -24,6 +26,8 @@ func TestEarlierPlans(t *testing.T) {
 	first, second, third := marked("first"), marked("second"), marked("third")
 	w := newWorld(t, first)
 	w.deps.Routed = true
+	now := time.Now()
+	w.deps.Now = func() time.Time { return now }
 	if err := w.Load(first); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +68,11 @@ func TestEarlierPlans(t *testing.T) {
 	if err := w.Load(third, first.Hash()); err != nil {
 		t.Fatal(err)
 	}
+	f(second, "second", 200) // a router that has lost the controller is known to nobody
+	now = now.Add(lag)
+	if err := w.Load(third, first.Hash()); err != nil {
+		t.Fatal(err)
+	}
 	f(first, "first", 200)
 	f(second, "", 503) // not kept: nobody names it any more, or it is too late
 	if err := w.Load(third); err != nil {
@@ -79,6 +88,15 @@ func TestEarlierPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(third, "third", 200)
+
+	for i := range 3 * mostLater {
+		if err := w.Load(marked(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.program.Load().earlier); n != mostLater {
+		t.Errorf("%d plans are kept of many in a row", n)
+	}
 
 	x, step := w.Begin(t.Context(), Head{Gateway: "g/w", Port: 80, Entry: NoEntry, Method: "GET", Host: "h", Path: "/", Header: http.Header{}})
 	if step != Refuse || x.Refusal.Status != http.StatusNotFound {

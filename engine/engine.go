@@ -63,25 +63,42 @@ func New(d Deps) *Engine {
 }
 
 // Load makes p the plan of all exchanges that begin from now on; those under
-// way keep theirs. All or nothing: on an error the old plan serves on. Of the
-// plans before, those whose hashes are in keep still serve requests that name
-// their entries by Head.Digest, and so does the one that p replaces, which the
-// router has until it hears of p; it must not be called twice at once.
+// way keep theirs. All or nothing: on an error the old plan serves on. Plans
+// before still serve requests that name their entries by Head.Digest: those
+// whose hashes are in keep, and those that a router may have without anybody's
+// knowledge (lag). It must not be called twice at once.
 func (e *Engine) Load(p *plan.Plan, keep ...string) error {
 	old := e.program.Load()
 	next, err := newProgram(p, e.deps, old)
 	if err != nil {
 		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
 	}
-	for _, was := range append([]*program{old}, old.earlier...) {
-		if was.hash != next.hash && (was == old && e.deps.Routed || slices.Contains(keep, was.hash)) {
-			kept := *was
-			kept.earlier = nil
-			next.earlier = append(next.earlier, &kept)
-		}
-	}
+	next.earlier = old.before(next.hash, keep, e.deps)
 	e.program.Store(next)
 	return nil
+}
+
+// A router hears of a plan after its engine, and one that has lost the
+// controller later still: it asks again every few seconds at the latest, and
+// until it has, nobody can say that it routes by an earlier plan.
+const (
+	lag       = 30 * time.Second
+	mostLater = 16 // plans that are kept for it
+)
+
+// before returns the plans that are kept when the next one takes g's place,
+// latest first.
+func (g *program) before(next string, keep []string, d Deps) (out []*program) {
+	now := d.Now()
+	last := *g
+	last.earlier, last.left = nil, now
+	for _, was := range append([]*program{&last}, g.earlier...) {
+		lags := d.Routed && len(out) < mostLater && now.Sub(was.left) < lag
+		if was.hash != next && (lags || slices.Contains(keep, was.hash)) {
+			out = append(out, was)
+		}
+	}
+	return out
 }
 
 // Plan is the plan in force.

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
@@ -15,6 +16,7 @@ type program struct {
 	plan     *plan.Plan
 	hash     string
 	earlier  []*program // that a foreign router may still name entries of, latest first
+	left     time.Time  // when it became one of these
 	ports    map[portKey]*port
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers

@@ -393,6 +393,8 @@ func TestEarlierPlan(t *testing.T) {
 		}
 	}
 	f("forwarded", old.Hash())
+	f("forwarded") // an Envoy that has lost the controller is known to nobody
+	w.later.Store(int64(time.Minute))
 	f("refused")
 }
 

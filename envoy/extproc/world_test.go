@@ -38,8 +38,9 @@ type world struct {
 	digest  string
 	client  extproc.ExternalProcessorClient
 	logs    als.AccessLogServiceClient
-	away    atomic.Bool // the limiter panics: a bug
-	stop    func()      // ends the server; may be called again
+	away    atomic.Bool  // the limiter panics: a bug
+	later   atomic.Int64 // nanoseconds that the engine's clock is ahead
+	stop    func()       // ends the server; may be called again
 }
 
 // newWorld serves one route to one backend, with a token limit.
@@ -48,7 +49,8 @@ func newWorld(t *testing.T, o Options) *world {
 	ids := atomic.Int64{}
 	o.Engine = engine.New(engine.Deps{
 		Auth: auth.Deps{Caches: auth.NewCaches(), Now: time.Now}, Limiter: w.limiter(quota.NewMemory(quota.Options{})),
-		Record: func(r *engine.Record) { w.records <- *r }, Now: time.Now, Routed: true,
+		Record: func(r *engine.Record) { w.records <- *r }, Routed: true,
+		Now:    func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) },
 		NewID:  func() string { return fmt.Sprintf("%032x", ids.Add(1)) },
 		Random: func(int64) int64 { return 0 }, Log: slog.New(slog.DiscardHandler),
 	})

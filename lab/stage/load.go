@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +49,7 @@ type Call struct {
 	Tokens int           // usage.total_tokens of a complete answer
 	Err    error         // no answer, or one that was cut off
 	Body   string        // of an answer other than 200, its first 500 bytes
+	Idle   time.Duration // for how long its connection had been idle; 0 = it was new
 }
 
 func (c Call) String() string {
@@ -55,8 +57,8 @@ func (c Call) String() string {
 	if c.Stream {
 		kind = "stream"
 	}
-	return fmt.Sprintf("%s at %s: %d after %s (header %s), error %v %s", kind, c.Begun.Format("15:04:05.000"), c.Status,
-		c.Took.Round(time.Millisecond), c.First.Round(time.Millisecond), c.Err, c.Body)
+	return fmt.Sprintf("%s at %s: %d after %s (header %s, connection idle for %s), error %v %s", kind, c.Begun.Format("15:04:05.000"), c.Status,
+		c.Took.Round(time.Millisecond), c.First.Round(time.Millisecond), c.Idle.Round(time.Microsecond), c.Err, c.Body)
 }
 
 // Load is a Steady load that runs.
@@ -151,6 +153,7 @@ func (l *Load) do(ctx context.Context, c *Call) error {
 	if c.Stream {
 		body = l.steady.Stream
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { c.Idle = i.IdleTime }})
 	r, err := http.NewRequestWithContext(ctx, l.steady.Method, l.steady.URL, strings.NewReader(body))
 	if err != nil {
 		return err

@@ -108,8 +108,7 @@ func (s *scene) lost(t *testing.T, closed int) {
 			if c.Status == l.want && c.Err == nil {
 				continue
 			}
-			nobody := c.Status == http.StatusBadGateway || c.Status == 0 && (errors.Is(c.Err, io.EOF) || errors.Is(c.Err, syscall.ECONNRESET))
-			if left--; left >= 0 && nobody {
+			if left--; left >= 0 && nobody(c) {
 				t.Logf("%s: %v", name, c)
 				continue
 			}
@@ -123,6 +122,17 @@ func (s *scene) lost(t *testing.T, closed int) {
 		t.Logf("%s: %d", name, len(calls)-l.seen)
 		l.seen = len(calls)
 	}
+}
+
+// nobody reports whether a call found nobody at the end of its connection.
+func nobody(c stage.Call) bool {
+	switch {
+	case c.Status == http.StatusBadGateway:
+		return true
+	case c.Status != 0 || c.Err == nil:
+		return false
+	}
+	return errors.Is(c.Err, io.EOF) || errors.Is(c.Err, syscall.ECONNRESET) || strings.HasSuffix(c.Err.Error(), "server closed idle connection")
 }
 
 // parameters are those of a fleet, beside two replicas and time for streams to end.
