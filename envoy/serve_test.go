@@ -175,12 +175,12 @@ func newXDS(t *testing.T) *xdsServer {
 	}
 	c := &xdsServer{authority: a, port: uint32(l.Addr().(*net.TCPAddr).Port), changed: make(chan struct{}, 1)}
 	c.server = xds.NewServer(xds.Options{
-		Authenticate: func(ctx context.Context) (func(string) bool, error) {
+		Authenticate: func(ctx context.Context) (xds.Peer, error) {
 			md, _ := metadata.FromIncomingContext(ctx)
 			if v := md.Get("authorization"); len(v) != 1 || v[0] != "Bearer one" {
-				return nil, errors.New("nobody's token")
+				return xds.Peer{}, errors.New("nobody's token")
 			}
-			return func(node string) bool { return node == nodeID }, nil
+			return xds.Peer{Nodes: func(node string) bool { return node == nodeID }}, nil
 		},
 		Changed: func(string) {
 			select {

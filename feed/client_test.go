@@ -41,7 +41,9 @@ func start(t *testing.T) *pod { return startWith(t, nil) }
 // startWith starts a data plane that has a feed already.
 func startWith(t *testing.T, kept *feed.Feed) *pod {
 	p := &pod{t: t, server: xds.NewServer(xds.Options{
-		Authenticate: func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil },
+		Authenticate: func(context.Context) (xds.Peer, error) {
+			return xds.Peer{Nodes: func(string) bool { return true }}, nil
+		},
 	})}
 	l, g := bufconn.Listen(1<<20), grpc.NewServer(xds.ServerOptions()...)
 	p.server.Register(g)

@@ -40,7 +40,9 @@ type controller struct {
 func newController(t *testing.T) *controller {
 	c := &controller{
 		Server: xds.NewServer(xds.Options{
-			Authenticate: func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil },
+			Authenticate: func(context.Context) (xds.Peer, error) {
+				return xds.Peer{Nodes: func(string) bool { return true }}, nil
+			},
 		}),
 		listener: bufconn.Listen(1 << 20), grpc: grpc.NewServer(xds.ServerOptions()...),
 	}

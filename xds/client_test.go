@@ -214,9 +214,9 @@ func TestClient(t *testing.T) {
 	})
 	t.Run("a server that accepts no stream is given up", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := open(t, xds.Options{Authenticate: func(ctx context.Context) (func(string) bool, error) {
+			w := open(t, xds.Options{Authenticate: func(ctx context.Context) (xds.Peer, error) {
 				<-ctx.Done()
-				return nil, ctx.Err()
+				return xds.Peer{}, ctx.Err()
 			}})
 			p := w.plane()
 			w.run(p)

@@ -48,13 +48,46 @@ func (n *node) settled(now time.Time) bool {
 	return true
 }
 
-// release wakes the streams that wait at the gate when it is open.
+// closed returns for how long the gate may hold a stream back as things are:
+// not at all when everybody who is connected knows what is before the gate, and
+// the stream's host has somebody who does.
+func (n *node) closed(st *stream, now time.Time) (limit time.Duration) {
+	if n.set.gate() > 0 && !n.settled(now) {
+		limit = n.patience
+	}
+	if n.set.gate() > 0 && !n.accompanied(st) {
+		limit = companion
+	}
+	return limit
+}
+
+// accompanied reports whether somebody of the stream's host hears what is
+// before the gate. After a restart of the server a router may be back before
+// its engine, and would ask it for what it has not heard of.
+func (n *node) accompanied(st *stream) bool {
+	if st.host == "" {
+		return true
+	}
+	for other := range n.streams {
+		if other.host != st.host {
+			continue
+		}
+		for i := range n.set.below() {
+			if other.subs[n.set.Types[i].Type] != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// release wakes the streams that wait at the gate and for which it is open.
 func (n *node) release(now time.Time) {
-	if n.set == nil || !n.settled(now) {
+	if n.set == nil {
 		return
 	}
 	for st := range n.streams {
-		if !st.gated.IsZero() {
+		if !st.gated.IsZero() && n.closed(st, now) == 0 {
 			st.poke()
 		}
 	}

@@ -42,7 +42,9 @@ func TestDelta(t *testing.T) {
 			p.take("Policy +p1 +p2", "Route +r1", "Port +80")
 
 			w.grpc.Stop()
-			w.server = xds.NewServer(xds.Options{Authenticate: func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil }})
+			w.server = xds.NewServer(xds.Options{Authenticate: func(context.Context) (xds.Peer, error) {
+				return xds.Peer{Nodes: func(string) bool { return true }}, nil
+			}})
 			w.start()
 			w.server.Put(node, set("1", "Policy p1=a", "Policy p3=a", "Route r1=b", "Port 80=a"))
 			p.must(p.Open(t.Context(), w.conn()))

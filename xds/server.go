@@ -25,6 +25,7 @@ const (
 	maxPerNode  = 256     // streams
 	maxStreams  = 4096    // streams of all nodes
 	firstWord   = 10 * time.Second
+	companion   = 30 * time.Second // for which a peer waits at the gate for one of its host
 	checkLeader = time.Second
 )
 
@@ -32,9 +33,9 @@ const (
 // refuses everybody.
 type Options struct {
 	// Authenticate tells from a stream's context (its metadata
-	// "authorization: Bearer …") which nodes the peer may speak for. An error
-	// ends the stream as UNAUTHENTICATED; its text goes to the log alone.
-	Authenticate func(ctx context.Context) (nodes func(node string) bool, err error)
+	// "authorization: Bearer …") who the peer is. An error ends the stream as
+	// UNAUTHENTICATED; its text goes to the log alone.
+	Authenticate func(ctx context.Context) (Peer, error)
 	// Serving says why streams cannot be served now, as long as another
 	// replica leads; nil error or nil function serves. Streams end within a
 	// second after it starts to return an error.
@@ -48,6 +49,16 @@ type Options struct {
 	Patience time.Duration
 	Log      *slog.Logger     // nil = none
 	Now      func() time.Time // nil = time.Now
+}
+
+// Peer is who is at the other end of a stream.
+type Peer struct {
+	// Nodes reports whether the peer may speak for a node.
+	Nodes func(node string) bool
+	// Host names what the peer runs in. What is behind a Set's gate is for
+	// peers whose hosts have one that hears what is before it; "" is not known,
+	// and waits for nobody in particular.
+	Host string
 }
 
 // Server is an aggregated discovery service (ADS). It is safe for concurrent
@@ -82,8 +93,8 @@ func NewServer(o Options) *Server {
 		o.Changed = func(string) {}
 	}
 	if o.Authenticate == nil {
-		o.Authenticate = func(context.Context) (func(string) bool, error) {
-			return nil, errors.New("this server was given no way to authenticate")
+		o.Authenticate = func(context.Context) (Peer, error) {
+			return Peer{}, errors.New("this server was given no way to authenticate")
 		}
 	}
 	return &Server{opts: o, nodes: map[string]*node{}, counts: counts{byType: map[string]Count{}}}

@@ -46,7 +46,10 @@ type world struct {
 func open(t *testing.T, o xds.Options) *world {
 	t.Helper()
 	if o.Authenticate == nil {
-		o.Authenticate = func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil }
+		o.Authenticate = func(ctx context.Context) (xds.Peer, error) {
+			md, _ := metadata.FromIncomingContext(ctx)
+			return xds.Peer{Nodes: func(string) bool { return true }, Host: strings.Join(md.Get("x-host"), "")}, nil
+		}
 	}
 	w := &world{t: t, server: xds.NewServer(o)}
 	w.start()
@@ -79,8 +82,14 @@ func (w *world) conn() *grpc.ClientConn {
 // peer opens a stream and subscribes to all of the types.
 func (w *world) peer(delta bool, types ...string) *peer {
 	w.t.Helper()
+	return w.peerIn(w.t.Context(), "", delta, types...)
+}
+
+// peerIn is peer of a host, until ctx ends.
+func (w *world) peerIn(ctx context.Context, host string, delta bool, types ...string) *peer {
+	w.t.Helper()
 	p := &peer{Peer: &xdstest.Peer{Node: node, Agent: "tester", Delta: delta}, t: w.t}
-	ctx, stop := context.WithTimeout(w.t.Context(), time.Hour) // of the test's clock: what does not come fails
+	ctx, stop := context.WithTimeout(metadata.AppendToOutgoingContext(ctx, "x-host", host), time.Hour) // of the test's clock: what does not come fails
 	w.t.Cleanup(stop)
 	p.must(p.Open(ctx, w.conn()))
 	for _, t := range types {
@@ -419,12 +428,12 @@ func TestEnd(t *testing.T) {
 }
 
 func TestWho(t *testing.T) {
-	authenticate := func(ctx context.Context) (func(string) bool, error) {
+	authenticate := func(ctx context.Context) (xds.Peer, error) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		if got := md.Get("authorization"); !slices.Equal(got, []string{"Bearer mine"}) {
-			return nil, errors.New("no such token")
+			return xds.Peer{}, errors.New("no such token")
 		}
-		return func(n string) bool { return n == node }, nil
+		return xds.Peer{Nodes: func(n string) bool { return n == node }}, nil
 	}
 	f := func(token, who string, want codes.Code) {
 		t.Helper()

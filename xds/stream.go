@@ -18,6 +18,7 @@ type stream struct {
 	node   *node
 	number int64
 	peer   string
+	host   string
 	agent  string
 	delta  bool
 	since  time.Time
@@ -42,7 +43,7 @@ func (s *Server) serve(w wire, delta bool) error {
 	if err := s.opts.Serving(); err != nil {
 		return status.Error(codes.Unavailable, err.Error())
 	}
-	nodes, err := s.opts.Authenticate(w.Context())
+	who, err := s.opts.Authenticate(w.Context())
 	if err != nil {
 		s.opts.Log.Warn("refused a stream", "peer", address(w.Context()), "error", err)
 		return status.Error(codes.Unauthenticated, "the token was not accepted; the controller's log says why")
@@ -61,11 +62,11 @@ func (s *Server) serve(w wire, delta bool) error {
 	case <-time.After(firstWord):
 		return status.Error(codes.DeadlineExceeded, "nothing was asked for on this stream")
 	}
-	if !nodes(hello.node) {
+	if !who.Nodes(hello.node) {
 		s.opts.Log.Warn("refused a stream for a node that is not the peer's own", "peer", address(ctx), "node", hello.node)
 		return status.Errorf(codes.PermissionDenied, "the token does not speak for node %q", hello.node)
 	}
-	st, err := s.join(ctx, hello, delta, end)
+	st, err := s.join(ctx, who, hello, delta, end)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func address(ctx context.Context) string {
 }
 
 // join adds a stream to its node.
-func (s *Server) join(ctx context.Context, hello *request, delta bool, end context.CancelFunc) (*stream, error) {
+func (s *Server) join(ctx context.Context, who Peer, hello *request, delta bool, end context.CancelFunc) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.streams >= maxStreams {
@@ -123,7 +124,7 @@ func (s *Server) join(ctx context.Context, hello *request, delta bool, end conte
 	s.streams++
 	s.accepted++
 	st := &stream{
-		server: s, node: n, number: s.accepted, peer: address(ctx), agent: hello.agent, delta: delta, since: s.opts.Now(),
+		server: s, node: n, number: s.accepted, peer: address(ctx), host: who.Host, agent: hello.agent, delta: delta, since: s.opts.Now(),
 		end: end, wake: make(chan struct{}, 1), subs: map[string]*subscription{},
 	}
 	n.streams[st] = struct{}{}
@@ -238,11 +239,11 @@ func (st *stream) due(set *Set, now time.Time) (*reply, time.Duration) {
 		st.gated = time.Time{}
 		return nil, 0
 	}
-	if set.gate() > 0 && !st.node.settled(now) {
+	if limit := st.node.closed(st, now); limit > 0 {
 		if st.gated.IsZero() {
 			st.gated = now
 		}
-		if left := st.node.patience - now.Sub(st.gated); left > 0 {
+		if left := limit - now.Sub(st.gated); left > 0 {
 			return nil, left
 		}
 	}

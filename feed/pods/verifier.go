@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/xds"
 )
 
 const (
@@ -47,18 +48,18 @@ type Verifier struct {
 }
 
 // Authenticate is an xds.Options.Authenticate: nodes says which nodes a pod
-// may speak for.
-func (v *Verifier) Authenticate(nodes func(Pod) func(node string) bool) func(context.Context) (func(string) bool, error) {
-	return func(ctx context.Context) (func(string) bool, error) {
+// may speak for. A pod is the host of the containers in it.
+func (v *Verifier) Authenticate(nodes func(Pod) func(node string) bool) func(context.Context) (xds.Peer, error) {
+	return func(ctx context.Context) (xds.Peer, error) {
 		token, err := bearer(ctx)
 		if err != nil {
-			return nil, err
+			return xds.Peer{}, err
 		}
 		pod, err := v.Verify(ctx, token)
 		if err != nil {
-			return nil, err
+			return xds.Peer{}, err
 		}
-		return nodes(pod), nil
+		return xds.Peer{Nodes: nodes(pod), Host: pod.UID}, nil
 	}
 }
 

@@ -202,8 +202,8 @@ func TestAuthenticate(t *testing.T) {
 		t.Helper()
 		md := metadata.MD{}
 		md.Append("authorization", headers...)
-		nodes, err := authenticate(metadata.NewIncomingContext(context.Background(), md))
-		if err == nil && !nodes(node) {
+		who, err := authenticate(metadata.NewIncomingContext(context.Background(), md))
+		if err == nil && !who.Nodes(node) {
 			err = errors.New("not its node")
 		}
 		if (err == nil) != ok {

@@ -70,7 +70,9 @@ func TestFollow(t *testing.T) {
 	f := func(delta bool) {
 		synctest.Test(t, func(t *testing.T) {
 			server := xds.NewServer(xds.Options{
-				Authenticate: func(context.Context) (func(string) bool, error) { return func(string) bool { return true }, nil },
+				Authenticate: func(context.Context) (xds.Peer, error) {
+					return xds.Peer{Nodes: func(string) bool { return true }}, nil
+				},
 			})
 			l, g := bufconn.Listen(1<<20), grpc.NewServer(xds.ServerOptions()...)
 			server.Register(g)

@@ -42,6 +42,7 @@ func TestRelease(t *testing.T) {
 		s.roll(t, "", "latest")
 		s.Kubectl(t, "wait", "gateway/maas-default-gateway", "-n", "openshift-ingress", "--for=condition=Programmed", "--timeout="+soon.String())
 		s.enforced(t, 23)
+		s.ended(t)
 		s.lost(t, unannounced)
 	})
 	step("gateway-49 gateway-50 parameters that change roll a fleet, onto the other plane too, and no call fails", s.parametersChange)

@@ -175,6 +175,20 @@ func (s *scene) roll(t *testing.T, more, tag string) {
 	}
 }
 
+// ended waits until no pod of the fleets is on its way out.
+func (s *scene) ended(t *testing.T) {
+	t.Helper()
+	for _, f := range fleets {
+		s.Eventually(t, late, "the end of earlier pods of "+f.name, func() error {
+			got, err := s.Try("get", "pods", "-n", f.namespace, "-l", "app="+f.name, "-o", "jsonpath={.items[?(@.metadata.deletionTimestamp)].metadata.name}")
+			if err == nil && got != "" {
+				err = errors.New("there are " + got)
+			}
+			return err
+		})
+	}
+}
+
 // tiers is the mapping of manifests/maas; everybody is put into one tier by
 // another.
 func (s *scene) tier(t *testing.T, name string, ask func() string) (token string) {
