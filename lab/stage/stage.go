@@ -96,16 +96,17 @@ func (s *Stage) stand(t testing.TB) {
 	s.people = s.Namespace(t)
 }
 
-// Upgrade applies another folder's custom resource definitions, controllers and
-// MaaS over what stands, and waits until they have rolled out. What users
+// Upgrade applies another folder's custom resource definitions, MaaS and
+// controllers over what stands, in this order, and waits for each to roll out:
+// planes learn from a controller where the MaaS API has moved to. What users
 // wrote stays as it is, except for what manifests/maas brings.
 func (s *Stage) Upgrade(t testing.TB, manifests string) {
 	t.Helper()
 	s.maas(t, manifests)
+	s.Rolled(t, "opendatahub", "maas-api")
 	s.Kubectl(t, "apply", "-f", filepath.Join(manifests, parts[0]))
 	s.Rolled(t, "egret-system", "egret-controller")
 	s.Rolled(t, "ai-gateway-system", "ai-gateway-controller")
-	s.Rolled(t, "opendatahub", "maas-api")
 }
 
 // parts are the quickstart's own manifests, in its order; its controller is
