@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/policy/ident/cache"
 	"github.com/egret-gateway/egret/policy/rule"
 )
 
@@ -76,7 +77,7 @@ func (p *Pipeline) deny(in *rule.Input, a *authorization, err error) *Denied {
 	switch {
 	case errors.As(err, &no):
 		return p.denyUnauthorized(in, a.name, no.public, no.why)
-	case errors.As(err, &away):
+	case errors.As(err, &away), errors.Is(err, cache.ErrLeft):
 		return unavailable(a.name, err)
 	}
 	return p.denyUnauthorized(in, a.name, a.public(reasonUnknown), err.Error())

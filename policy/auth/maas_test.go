@@ -225,4 +225,18 @@ func TestMaaSCaches(t *testing.T) {
 			t.Errorf("got %d after %s", got, time.Since(start))
 		}
 	})
+	run("maas-94 everybody is slow and the last never answers", func(t *testing.T, w *world, check func(string, string) int) {
+		good := w.tier
+		w.set(func(w *world) {
+			w.slow, w.hang = 2*time.Second, true
+			w.tier = func(r *http.Request, groups []string) *http.Response {
+				time.Sleep(2 * time.Second)
+				return good(r, groups)
+			}
+		})
+		start := time.Now()
+		if got := check(freeToken, modelPath); got != 500 || time.Since(start) != auth.CheckTimeout {
+			t.Errorf("got %d after %s", got, time.Since(start))
+		}
+	})
 }

@@ -12,11 +12,6 @@ import (
 	"github.com/egret-gateway/egret/policy/rule"
 )
 
-// CallTimeout bounds each call that goes out: a token review, an access
-// review, a metadata request, a fetch of keys. A request waits for one that is
-// away, and is answered within five seconds then.
-const CallTimeout = 3 * time.Second
-
 // Deps are what a Pipeline works with. Only what the policy's rules need must
 // be set; New says what is missing.
 type Deps struct {
@@ -187,6 +182,9 @@ func (p *Pipeline) Check(ctx context.Context, in *rule.Input) Result {
 	if !p.applies(in) {
 		return Result{Passed: true}
 	}
+	wait := &patience{Context: ctx, began: time.Now()} // a deadline is real time
+	defer wait.end()
+	ctx = wait
 	var r Result
 	if r.Denied = p.authenticate(ctx, in, &r); r.Denied != nil {
 		return r

@@ -124,7 +124,7 @@ func (p *Pipeline) remembered(s *step, k cache.Key) (any, bool) {
 
 // call makes one bounded call to the outside and reports it.
 func call[T any](ctx context.Context, p *Pipeline, s *step, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, left(ctx))
 	defer cancel()
 	start := p.deps.Now()
 	v, err := do(ctx)

@@ -39,6 +39,7 @@ type world struct {
 	mu      sync.Mutex
 	away    error           // the cluster cannot be reached
 	hang    bool            // access reviews are never answered
+	slow    time.Duration   // that token reviews take
 	allowed map[string]bool // "group namespace/name" that may post
 	revoked map[string]bool // by jti
 	expires time.Time       // of all tokens; zero = never
@@ -70,6 +71,7 @@ func answer(status int, contentType, body string) *http.Response {
 // Review implements ident.Reviewer.
 func (w *world) Review(_ context.Context, token string, audiences []string) (ident.Review, error) {
 	w.reviews.Add(1)
+	time.Sleep(w.slow)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away != nil {

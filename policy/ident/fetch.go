@@ -16,7 +16,7 @@ import (
 
 // Bounds of a fetch of keys, discovery included.
 const (
-	FetchTimeout = 5 * time.Second
+	FetchTimeout = 3 * time.Second
 	maxDocument  = 1 << 20 // bytes
 )
 

@@ -123,6 +123,9 @@ func (c *Cache) Identify(ctx context.Context, s *Source, q Question) (id *Identi
 		if now := s.Now(); found && old.lives(now, q.TTL+Grace) && !c.gone(now) {
 			return old.identity, true, nil
 		}
+		if errors.Is(err, cache.ErrLeft) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		return nil, false, err
 	}
 	id, err = e.accept(s)

@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -23,6 +24,10 @@ type call[V any] struct {
 // errAbandoned is what those who waited see when the one who asked panicked.
 var errAbandoned = errors.New("the shared question was abandoned")
 
+// ErrLeft is the error of one who waited and whose context ended before there
+// was an answer. It wraps the context's.
+var ErrLeft = errors.New("no answer in time")
+
 // Do returns ask's answer, or that of a call for k which is under way already.
 // ask runs in the caller's goroutine under a context that outlives ctx, because
 // the answer is for others too: ask must bound itself. A caller that waits
@@ -36,7 +41,7 @@ func (f *Flight[V]) Do(ctx context.Context, k Key, ask func(context.Context) (V,
 			return c.value, c.err
 		case <-ctx.Done():
 			var zero V
-			return zero, context.Cause(ctx)
+			return zero, fmt.Errorf("%w: %w", ErrLeft, context.Cause(ctx))
 		}
 	}
 	if f.calls == nil {
