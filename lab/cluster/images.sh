@@ -54,7 +54,7 @@ egret_images() {
 earlier_images() {
   local commit=$1 root=$HERE/../.. dir=$CACHE/earlier/$1 work own=ghcr.io/egret-gateway
   if ! [ -x "$dir/egret" ]; then
-    git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null ||
+    git -C "$root" cat-file -e "$commit^{commit}" 2>/dev/null || git -C "$root" fetch -q --depth=1 origin "$commit" ||
       die "commit $commit is not in this clone: run git fetch --unshallow, or git fetch --depth=1 origin $commit"
     log "go build: egret as of ${commit:0:12}"
     mkdir -p "$CACHE/earlier"
