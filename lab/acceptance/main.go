@@ -170,7 +170,8 @@ func inScenario(root, name string, found map[string][]string) error {
 	return nil
 }
 
-// render refuses a list in which a statement has neither test nor reason.
+// render refuses a list in which a statement has neither test nor reason, and
+// tests that show what is in no list.
 func render(lines []statement, found map[string][]string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("# Acceptance\n\nEach line of the acceptance lists of MaaS and of the egress gateway, and the tests that show it. Made by `make acceptance` from the names of\nthe tests; a line without a test says why.\n")
@@ -191,6 +192,16 @@ func render(lines []statement, found map[string][]string) ([]byte, error) {
 			shown += "<br>not here: " + s.exempt
 		}
 		fmt.Fprintf(&b, "| %s %d | %s | %s |\n", s.list, s.number, s.text, shown)
+	}
+	var strange []string
+	for id := range found {
+		if !slices.ContainsFunc(lines, func(s statement) bool { return s.id() == id }) {
+			strange = append(strange, id)
+		}
+	}
+	if len(strange) > 0 {
+		slices.Sort(strange)
+		return nil, fmt.Errorf("tests carry the numbers %s, which statements.txt does not have", strings.Join(strange, ", "))
 	}
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("no test carries the numbers %s, and statements.txt gives no reason", strings.Join(missing, ", "))

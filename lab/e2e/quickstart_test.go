@@ -45,12 +45,44 @@ func TestQuickstart(t *testing.T) {
 	}()
 
 	out := run(t, c, env, blocks[:7])
-	t.Run("maas-1 maas-2 maas-3 maas-4 every wait and rollout ends as the document shows", func(t *testing.T) {
-		holds(t, out[1], `^deployment "egret-controller" successfully rolled out$`, `^gateway.gateway.networking.k8s.io/maas-default-gateway condition met$`)
+	holds(t, out[1], `^deployment "egret-controller" successfully rolled out$`, `^gateway.gateway.networking.k8s.io/maas-default-gateway condition met$`)
+	t.Run("maas-1 step 1", func(t *testing.T) {
 		holds(t, out[2], `^deployment.apps/ai-gateway-controller condition met$`)
+	})
+	t.Run("maas-2 step 2", func(t *testing.T) {
 		holds(t, out[3], `^pod/model-simulator-.* condition met$`)
-		holds(t, out[5], `^deployment "maas-api" successfully rolled out$`)
 		holds(t, out[6], `^gateway.gateway.networking.k8s.io/poc-gateway condition met$`)
+		c.Kubectl(t, "get", "service", "envoy-poc-gateway", "-n", "default")
+	})
+	t.Run("maas-3 step 3", func(t *testing.T) {
+		for _, o := range [][2]string{
+			{"httproute/external-model-route", "{.status.parents[*].conditions[?(@.type=='Accepted')].status}"},
+			{"httproute/external-model-bridge", "{.status.parents[*].conditions[?(@.type=='Accepted')].status}"},
+			{"authpolicy/external-bridge-auth", "{.status.conditions[?(@.type=='Accepted')].status}"},
+			{"authpolicy/external-bridge-auth", "{.status.conditions[?(@.type=='Enforced')].status}"},
+		} {
+			c.Eventually(t, time.Minute, o[0]+" "+o[1], func() error { return is(c.Kubectl(t, "get", o[0], "-n", "default", "-o", "jsonpath="+o[1]), "True") })
+		}
+	})
+	changed := func(t *testing.T) {
+		t.Helper()
+		if err := is(c.Kubectl(t, "get", "deployment", "maas-api", "-n", "opendatahub", "-o",
+			`jsonpath={.metadata.annotations.opendatahub\.io/managed} {.spec.template.spec.containers[0].image}`), "false ghcr.io/nerdalert/maas-api:external-models"); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("maas-4 step 4", func(t *testing.T) {
+		holds(t, out[5], `^deployment "maas-api" successfully rolled out$`)
+		changed(t)
+	})
+	t.Run("maas-5 the domain is read, and its host answers", func(t *testing.T) {
+		name(t, c, env["CURL_HOME"])
+		out := c.Script(t, env, "set -e\n"+strings.Join(strings.Split(blocks[7], "\n")[:3], "\n")+`
+			echo "$CLUSTER_DOMAIN"
+			curl -sSk -o /dev/null -w "%{http_code}\n" "https://${HOST}/v1/models"`)
+		if want := domain + "\n401\n"; out.Stdout != want || out.Code != 0 {
+			t.Errorf("exit status %d, %q, want %q; %s", out.Code, out.Stdout, want, out.Stderr)
+		}
 	})
 	t.Run("native in front, Envoy behind", func(t *testing.T) { validate(t, c, people, env, blocks[7]) })
 	holds(t, run(t, c, env, blocks[8:9])[0], `maas-default-gateway +egret +10\.250\.1\.\d+ +True`, `poc-gateway +wg-ai-gateway +10\.250\.1\.\d+ +True`)
@@ -69,6 +101,8 @@ func TestQuickstart(t *testing.T) {
 		c.Kubectl(t, "rollout", "status", "deployment/"+d[1], "-n", d[0], "--timeout=120s")
 	}
 	t.Run("Envoy in front, native behind", func(t *testing.T) { validate(t, c, people, env, blocks[7]) })
+
+	t.Run("maas-4 and nobody has taken it back", changed)
 
 	t.Run("maas-15 the teardown leaves nothing, and the MaaS gateway serves on", func(t *testing.T) {
 		run(t, c, env, blocks[9:10])
