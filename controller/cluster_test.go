@@ -228,6 +228,9 @@ func testAddresses(t *testing.T) {
 	}
 	w.awaitProgrammed("one", "False", "AddressNotAssigned")
 	f("gateway-52 B-06 the balancer's addresses come", `{"ip":"192.0.2.1"},{"hostname":"lb.example.com"}`, "Programmed", "IPAddress 192.0.2.1", "Hostname lb.example.com")
+	w.do("PATCH", w.api("gateways")+"/one", `{"spec":{"addresses":[{"value":"192.0.2.9"}]}}`)
+	f("another than the one asked for", `{"ip":"192.0.2.1"}`, "AddressNotUsable", "IPAddress 192.0.2.1")
+	f("the one asked for", `{"ip":"192.0.2.9"}`, "Programmed", "IPAddress 192.0.2.9")
 	f("gateway-52 B-06 and go", "", "AddressNotAssigned")
 }
 

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -112,10 +114,25 @@ func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
 		return &problem{string(gwv1.GatewayReasonInvalid), "The data plane refused the configuration and serves the one before: " + nack}, false
 	case !got:
 		return &problem{string(gwv1.GatewayReasonPending), "Waiting for the data plane's pods to take the configuration."}, true
-	case len(fleet.Addresses(serviceOf(&c.snapshot, g.fleet))) == 0:
-		return &problem{string(gwv1.GatewayReasonAddressNotAssigned), "Service " + g.fleet.Name() + " has no address yet."}, false
 	}
-	return nil, false
+	return unaddressed(g.fleet, serviceOf(&c.snapshot, g.fleet)), false
+}
+
+// unaddressed says that a fleet's Service has no address, or not the one that
+// its Gateway asks for, as where no load balancer takes the wish; nil when it
+// has.
+func unaddressed(f *fleet.Fleet, svc *corev1.Service) *problem {
+	got := fleet.Addresses(svc)
+	if len(got) == 0 {
+		return &problem{string(gwv1.GatewayReasonAddressNotAssigned), "Service " + f.Name() + " has no address yet."}
+	}
+	for _, want := range f.Gateway.Spec.Addresses {
+		if want.Value != "" && !slices.ContainsFunc(got, func(a gwv1.GatewayStatusAddress) bool { return a.Value == want.Value }) {
+			return &problem{string(gwv1.GatewayReasonAddressNotUsable), fmt.Sprintf("Address %s is asked for, and Service %s of type %s has %s; "+
+				"ask for one that the cluster's load balancer gives, or for none.", want.Value, f.Name(), svc.Spec.Type, got[0].Value)}
+		}
+	}
+	return nil
 }
 
 // streams says whether a pod has all of the current configuration, and what a

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"path"
 	"strconv"
 
@@ -29,7 +31,7 @@ func (f *Fleet) envoy() corev1.Container {
 		Env:             downward(),
 		Resources:       r,
 		SecurityContext: security(),
-		Lifecycle:       beforeStop(),
+		Lifecycle:       f.beforeStop(),
 		VolumeMounts:    mounts(volumeConfig, volumeRun, volumeToken),
 	}
 }
@@ -61,6 +63,7 @@ func (f *Fleet) own(name string) corev1.Container {
 			corev1.EnvVar{Name: "GOMAXPROCS", Value: strconv.FormatInt(cores(r), 10)},
 			// A tenth is left for what Go does not count.
 			corev1.EnvVar{Name: "GOMEMLIMIT", Value: strconv.FormatInt(r.Limits.Memory().Value()/10*9, 10)},
+			corev1.EnvVar{Name: source.DrainWord, Value: f.drainWord()},
 		), f.env()...),
 		Ports:           []corev1.ContainerPort{{Name: "health", ContainerPort: source.PodPort, Protocol: corev1.ProtocolTCP}},
 		Resources:       r,
@@ -68,7 +71,7 @@ func (f *Fleet) own(name string) corev1.Container {
 		StartupProbe:    probe("/healthz", 1, 120),
 		LivenessProbe:   probe("/healthz", 10, 6), // a pod without CPU answers late; ending it would cost more of it
 		ReadinessProbe:  probe("/ready", 5, 2),
-		Lifecycle:       beforeStop(),
+		Lifecycle:       f.beforeStop(),
 		VolumeMounts:    mounts(volumeConfig, volumeRun, volumeKeep, volumeToken, volumeKube),
 	}
 }
@@ -109,8 +112,15 @@ func probe(path string, period, failures int32) *corev1.Probe {
 // beforeStop waits until the pod's streams have ended or the drain's time is
 // over (acceptance gateway 50). Every container waits for the same answer, as
 // none can go before the others.
-func beforeStop() *corev1.Lifecycle {
-	return &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: health("/drain")}}
+func (f *Fleet) beforeStop() *corev1.Lifecycle {
+	return &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{HTTPGet: health("/drain?word=" + f.drainWord())}}
+}
+
+// drainWord is what the kubelet says and others in the cluster cannot: it stands
+// in the pods alone, and comes from what only readers of the Gateway know.
+func (f *Fleet) drainWord() string {
+	sum := sha256.Sum256([]byte("drain\x00" + string(f.Gateway.UID)))
+	return hex.EncodeToString(sum[:16])
 }
 
 // resources returns the default of the container with what the parameters say

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,8 +175,11 @@ func TestHardened(t *testing.T) {
 					len(s.Capabilities.Add) > 0 || s.Capabilities.Drop[0] != "ALL" || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 					t.Errorf("security context is %+v", s)
 				}
-				if c.Lifecycle.PreStop.HTTPGet.Path != "/drain" {
-					t.Error("gateway-50 nothing waits for the streams")
+				hook, last := c.Lifecycle.PreStop.HTTPGet.Path, pod.Containers[len(pod.Containers)-1]
+				if !slices.ContainsFunc(last.Env, func(e corev1.EnvVar) bool {
+					return e.Name == source.DrainWord && len(e.Value) == 32 && hook == "/drain?word="+e.Value
+				}) {
+					t.Errorf("gateway-50 nothing waits for the streams: hook %s", hook)
 				}
 				if strings.Contains(strings.Join(c.Command, " "), "trace") {
 					t.Error("it logs everything")

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/source"
 )
 
@@ -25,10 +26,6 @@ const (
 	dirKeep       = "/var/lib/egret"
 	dirKube       = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
-
-// audienceProof is the audience of the token by which the MaaS API knows that
-// a request came through a gateway.
-const audienceProof = "maas-api"
 
 // user is that of the containers where the cluster assigns none.
 const user = 65532
@@ -128,7 +125,7 @@ func (f *Fleet) volumes() []corev1.Volume {
 		}}},
 		projected(volumeToken,
 			token(feed.Audience, fileToken, 3600),
-			token(audienceProof, fileProof, 3600)),
+			token(plan.ProofAudience, fileProof, 3600)),
 		projected(volumeKube,
 			token("", "token", 3607),
 			corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{

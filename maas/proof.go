@@ -6,12 +6,6 @@ import (
 	"strings"
 )
 
-// ProofAudience is that of the ServiceAccount token in header plan.ProofHeader,
-// by which whoever sends the identity headers proves to be a gateway. The
-// gateway sets it in place of any that the client sent, towards the API's
-// Service only.
-const ProofAudience = "maas-api"
-
 // Proof says what a caller of the API's own listener has to prove.
 type Proof int
 

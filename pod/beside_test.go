@@ -93,7 +93,7 @@ func TestBeside(t *testing.T) {
 		envoy.active.Store(1)
 		envoy.mute.Store(true) // no answer is not idleness
 		done := make(chan string)
-		go func() { _, text := p.probe("/drain"); done <- text }()
+		go func() { _, text := p.probe("/drain?word=please"); done <- text }()
 		<-envoy.asked
 		<-envoy.asked
 		envoy.mute.Store(false)

@@ -48,6 +48,8 @@ type Options struct {
 	Keep string
 	// Drain bounds how long a pod that ends waits for its streams.
 	Drain time.Duration
+	// DrainWord is what a request to drain has to say; "" lets anybody.
+	DrainWord string
 	// Config is how the API server is reached that reviews tokens.
 	Config  *rest.Config
 	Log     *slog.Logger
@@ -116,7 +118,7 @@ func newPod(o Options) *pod {
 
 // run answers the probes on l, and serves.
 func (p *pod) run(ctx context.Context, l net.Listener) error {
-	probe := &probes{ready: p.ready, leave: p.leave, drain: p.drain, limit: p.o.Drain, notice: p.notice, metrics: p.metrics.Registry, log: p.log}
+	probe := &probes{ready: p.ready, leave: p.leave, drain: p.drain, limit: p.o.Drain, word: p.o.DrainWord, notice: p.notice, metrics: p.metrics.Registry, log: p.log}
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return probe.serve(run, l) })
 	group.Go(func() error { return p.serve(run) })

@@ -93,10 +93,15 @@ func TestDrain(t *testing.T) {
 	answered := make(chan int)
 	go func() { answered <- chat(t, address) }()
 	<-asked
+	for _, path := range []string{"/drain", "/drain?word=stop", "/drain?word=pleases"} {
+		if code, _ := p.probe(path); code != 403 {
+			t.Errorf("%s by somebody else: %d", path, code)
+		}
+	}
 	drained := make(chan string)
 	for range 2 { // every container of the pod has the hook
 		go func() {
-			_, text := p.probe("/drain")
+			_, text := p.probe("/drain?word=please")
 			drained <- text
 		}()
 	}

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,7 @@ type probes struct {
 	leave   func()                    // has clients close their connections after the next answer
 	drain   func(ctx context.Context) // returns when what is under way has ended, or with ctx
 	limit   time.Duration             // of draining
+	word    string                    // that whoever drains has to say; "" = nothing
 	notice  time.Duration             // between the two
 	metrics *prometheus.Registry
 	log     *slog.Logger
@@ -58,8 +60,13 @@ func (p *probes) serveReady(w http.ResponseWriter, _ *http.Request) {
 
 // serveDrain is the kubelet's hook before it stops a container. Every
 // container of the pod has it, so that none goes before the work is done; the
-// answer comes when it is, whoever asked first.
+// answer comes when it is, whoever asked first. Others in the cluster reach the
+// port too, and could stop a gateway for good: they do not know the word.
 func (p *probes) serveDrain(w http.ResponseWriter, r *http.Request) {
+	if p.word != "" && subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("word")), []byte(p.word)) != 1 {
+		http.Error(w, "only the kubelet drains", http.StatusForbidden)
+		return
+	}
 	p.once.Do(func() { go p.run() })
 	select {
 	case <-p.drained:

@@ -85,7 +85,8 @@ type running struct {
 func start(t *testing.T, gateway, keep string, c *controller, l *ledger, change ...func(*Options)) *running {
 	t.Helper()
 	o := Options{
-		Plane: source.PlaneNative, Gateway: gateway, Node: gateway, XDSAddress: "controller:1", Keep: keep,
+		DrainWord: "please",
+		Plane:     source.PlaneNative, Gateway: gateway, Node: gateway, XDSAddress: "controller:1", Keep: keep,
 		Drain: time.Minute, Config: &rest.Config{Host: "http://127.0.0.1:1"}, Log: slog.New(slog.DiscardHandler), Version: "0.1",
 	}
 	for _, do := range change {

@@ -36,7 +36,7 @@ func TestHop(t *testing.T) {
 		})
 	}
 	audience := w.token(gatewayHome, gatewayUser, "egret-xds")
-	other := w.token(gatewayHome, "other", maas.ProofAudience)
+	other := w.token(gatewayHome, "other", plan.ProofAudience)
 	f("the kubelet's probe needs no proof", "GET", "/health", "", 200)
 	f("a request without proof", "GET", "/v1/api-keys", "", 401)
 	f("the tier lookup wants one as well", "POST", "/v1/tiers/lookup", "", 401)

@@ -18,6 +18,7 @@ type planeFlags struct {
 	ProofFile  string        `default:"/var/run/secrets/egret/proof" help:"ServiceAccount token that the MaaS API is shown."`
 	Drain      time.Duration `default:"180s" help:"How long a pod that ends waits for its streams."`
 	Kubeconfig string        `help:"Kubeconfig file. Default: the cluster around the pod."`
+	DrainWord  string        `env:"EGRET_DRAIN_WORD" help:"What who drains the pod has to say: /drain?word=…. Default: nothing."`
 	Verbose    bool          `short:"v" help:"Log details."`
 }
 
@@ -28,7 +29,7 @@ func (f *planeFlags) run(w *world, plane string) error {
 	}
 	return pod.Run(w.ctx, pod.Options{
 		Plane: plane, Gateway: f.Gateway, Node: f.Node, XDSAddress: f.XDSAddress, TokenFile: f.TokenFile, CAFile: f.CAFile, ProofFile: f.ProofFile,
-		Socket: envoy.SocketPath, Admin: envoy.AdminPath, Drain: f.Drain, Config: config, Log: logger(w.stderr, f.Verbose), Version: version,
+		Socket: envoy.SocketPath, Admin: envoy.AdminPath, Drain: f.Drain, DrainWord: f.DrainWord, Config: config, Log: logger(w.stderr, f.Verbose), Version: version,
 	})
 }
 
