@@ -121,7 +121,7 @@ func (c *Controller) gateway(o *gwv1.Gateway, class source.Class, p *plan.Plan) 
 // make of it.
 func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 	f := &fleet.Fleet{
-		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, EnvoyImage: c.o.EnvoyImage,
+		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, Pull: c.o.Self.Pull, EnvoyImage: c.o.EnvoyImage,
 		XDSAddress: c.o.XDSAddress, PullSecrets: c.o.PullSecrets, AssignsUser: c.o.AssignsUser,
 		// Pods take counters and ledger up at their start, so they roll with them.
 		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
@@ -166,7 +166,7 @@ func (c *Controller) seen(f *fleet.Fleet) any {
 			there = append(there, object{m.Labels, m.Annotations, m.Data})
 		}
 	}
-	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.EnvoyImage, f.XDSAddress, f.Env, f.Reviews, f.Guarded, there}
+	return []any{f.Gateway.UID, f.Gateway.Spec, f.Class, f.Parameters, f.Files, string(f.CA), f.Image, f.Pull, f.EnvoyImage, f.XDSAddress, f.Env, f.Reviews, f.Guarded, there}
 }
 
 // feed gives a Gateway's pods what they may have now.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -18,9 +19,10 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 // Self is what a controller knows of itself.
 type Self struct {
 	Namespace  string
-	Deployment string // "" outside a Deployment
-	Pod        string // host name; unique among replicas
-	Image      string // of the controller, which fleets run too
+	Deployment string            // "" outside a Deployment
+	Pod        string            // host name; unique among replicas
+	Image      string            // of the controller, which fleets run too
+	Pull       corev1.PullPolicy // of Image; "" leaves it to Kubernetes
 }
 
 // ofReplicaSet takes the suffixes from the name of a Deployment's pod.
@@ -65,18 +67,19 @@ func findSelf(ctx context.Context, client kubernetes.Interface, namespace, image
 	if err != nil {
 		return s, fmt.Errorf("which image to run in the pods of a Gateway: %w; say it with --image", err)
 	}
-	s.Image = imageOf(d)
+	c := ownContainer(d)
+	s.Image, s.Pull = c.Image, c.ImagePullPolicy
 	return s, nil
 }
 
-// imageOf is the image of the container called manager, as the reference's
-// manifest has it, or else of the first.
-func imageOf(d *appsv1.Deployment) string {
+// ownContainer is the one called manager, as the reference's manifest has it,
+// or else the first.
+func ownContainer(d *appsv1.Deployment) *corev1.Container {
 	containers := d.Spec.Template.Spec.Containers
-	for _, c := range containers {
-		if c.Name == "manager" {
-			return c.Image
+	for i := range containers {
+		if containers[i].Name == "manager" {
+			return &containers[i]
 		}
 	}
-	return containers[0].Image
+	return &containers[0]
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/egret-gateway/egret/source"
@@ -19,7 +20,7 @@ func testSelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.do("POST", "/apis/apps/v1/namespaces/"+w.ns+"/deployments", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: ai-gateway-controller}, spec: {selector: {matchLabels: {a: b}}, `+
-		`template: {metadata: {labels: {a: b}}, spec: {containers: [{name: sidecar, image: 'other:1'}, {name: manager, image: 'egret:7'}]}}}}`)
+		`template: {metadata: {labels: {a: b}}, spec: {containers: [{name: sidecar, image: 'other:1'}, {name: manager, image: 'egret:7', imagePullPolicy: Never}]}}}}`)
 	f := func(name, image, host string, want Self, refusal string) {
 		t.Run(name, func(t *testing.T) {
 			want.Namespace, want.Pod = w.ns, host
@@ -39,7 +40,7 @@ func testSelf(t *testing.T) {
 		})
 	}
 	const pod = "ai-gateway-controller-7d9c5b8f6d-x2x9q"
-	f("the image is that of the container manager of the Deployment", "", pod, Self{Deployment: "ai-gateway-controller", Image: "egret:7"}, "")
+	f("the image is that of the container manager of the Deployment", "", pod, Self{Deployment: "ai-gateway-controller", Image: "egret:7", Pull: corev1.PullNever}, "")
 	f("one that is given is not looked for", "egret:8", "laptop", Self{Image: "egret:8"}, "")
 	f("and tells the Deployment all the same", "egret:8", pod, Self{Deployment: "ai-gateway-controller", Image: "egret:8"}, "")
 	f("outside a Deployment it has to be given", "", "laptop", Self{}, "laptop")

@@ -129,11 +129,11 @@ func TestDeniers(t *testing.T) {
 	})
 }
 
-func TestImageOf(t *testing.T) {
+func TestOwnContainer(t *testing.T) {
 	f := func(want string, cs ...corev1.Container) {
 		d := &appsv1.Deployment{}
 		d.Spec.Template.Spec.Containers = cs
-		if got := imageOf(d); got != want {
+		if got := ownContainer(d).Image; got != want {
 			t.Errorf("image %s, want %s", got, want)
 		}
 	}

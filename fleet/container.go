@@ -47,9 +47,10 @@ func (f *Fleet) native() corev1.Container { return f.own(source.ContainerProxy) 
 func (f *Fleet) own(name string) corev1.Container {
 	r := f.resources(name)
 	return corev1.Container{
-		Name:    name,
-		Image:   f.image(),
-		Command: []string{"/egret", name},
+		Name:            name,
+		Image:           f.image(),
+		ImagePullPolicy: f.pull(),
+		Command:         []string{"/egret", name},
 		Args: []string{
 			"--gateway=" + f.key(),
 			"--node=" + source.NodeID(f.Class, f.Gateway.Namespace, f.Gateway.Name),

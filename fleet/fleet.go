@@ -28,6 +28,8 @@ type Fleet struct {
 
 	// Image is Egret's own; EnvoyImage is Envoy's.
 	Image, EnvoyImage string
+	// Pull is how Image is pulled; "" leaves it to Kubernetes.
+	Pull corev1.PullPolicy
 	// XDSAddress is host:port of the controller's xDS server.
 	XDSAddress string
 	// PullSecrets are the Secrets of the Gateway's namespace by which its pods
@@ -180,6 +182,15 @@ func (f *Fleet) drain() int64 {
 		return int64(*d)
 	}
 	return defaultDrain
+}
+
+// pull is as the controller's own for its own image, so that what was loaded
+// onto the nodes for the one serves the other.
+func (f *Fleet) pull() corev1.PullPolicy {
+	if f.image() != f.Image {
+		return ""
+	}
+	return f.Pull
 }
 
 func (f *Fleet) image() string { return cmp.Or(f.Parameters.Images.Egret, f.Image) }

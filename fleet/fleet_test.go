@@ -37,6 +37,7 @@ func plain(class, namespace, name string) *Fleet {
 		Files:      map[string]string{"envoy.yaml": "node: {id: some}\n", "xds-ca.yaml": "resources: []\n"},
 		CA:         []byte("-----BEGIN CERTIFICATE-----\n"),
 		Image:      "ghcr.io/egret-gateway/egret:v1",
+		Pull:       corev1.PullIfNotPresent,
 		EnvoyImage: "docker.io/envoyproxy/envoy:v1.37-latest",
 		XDSAddress: "ai-gateway-controller.ai-gateway-system.svc.cluster.local:15001",
 	}

@@ -162,3 +162,19 @@ func (w *walk) inTier(t *testing.T, tier string) {
 }
 
 func empty(s string) bool { return s == "" }
+
+// bounds shows where the API's permission to have tokens ends: whoever takes it
+// over cannot be everybody.
+func (w *walk) bounds(t *testing.T) {
+	const as = "--as=system:serviceaccount:opendatahub:maas-api"
+	for _, args := range [][]string{
+		{"create", "token", "default", "-n", "kube-system", as},
+		{"create", "token", "egret-controller", "-n", "egret-system", as},
+		{"create", "serviceaccount", "another", "-n", "openshift-ingress", as},
+		{"delete", "serviceaccount", "default", "-n", "openshift-ingress", as},
+	} {
+		if out, err := w.Try(args...); err == nil || !strings.Contains(out+err.Error(), "in namespaces of tiers only") {
+			t.Errorf("kubectl %s: %s, %v", strings.Join(args[:3], " "), out, err)
+		}
+	}
+}

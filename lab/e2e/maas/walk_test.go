@@ -54,6 +54,7 @@ func TestMaaS(t *testing.T) {
 	w.Rolled(t, "llm", "look")
 
 	t.Run("tokens", w.tokens)
+	t.Run("bounds", w.bounds)
 	t.Run("keys", w.keys)
 	t.Run("lookup", w.lookup)
 	t.Run("models", w.models)
