@@ -63,17 +63,20 @@ func New(d Deps) *Engine {
 }
 
 // Load makes p the plan of all exchanges that begin from now on; those under
-// way keep theirs. All or nothing: on an error the old plan serves on. Plans
-// before still serve requests that name their entries by Head.Digest: those
-// whose hashes are in keep, and those that a router may have without anybody's
-// knowledge (lag). It must not be called twice at once.
+// way keep theirs. All or nothing: on an error the old plan serves on. For a
+// foreign router (Deps.Routed), plans before still serve requests that name
+// their entries by Head.Digest: those whose hashes are in keep, and those that
+// it may have without anybody's knowledge (lag). It must not be called twice at
+// once.
 func (e *Engine) Load(p *plan.Plan, keep ...string) error {
 	old := e.program.Load()
 	next, err := newProgram(p, e.deps, old)
 	if err != nil {
 		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
 	}
-	next.earlier = old.before(next.hash, keep, e.deps)
+	if e.deps.Routed {
+		next.earlier = old.before(next.hash, keep, e.deps.Now())
+	}
 	e.program.Store(next)
 	return nil
 }
@@ -88,12 +91,11 @@ const (
 
 // before returns the plans that are kept when the next one takes g's place,
 // latest first.
-func (g *program) before(next string, keep []string, d Deps) (out []*program) {
-	now := d.Now()
+func (g *program) before(next string, keep []string, now time.Time) (out []*program) {
 	last := *g
 	last.earlier, last.left = nil, now
 	for _, was := range append([]*program{&last}, g.earlier...) {
-		lags := d.Routed && len(out) < mostLater && now.Sub(was.left) < lag
+		lags := len(out) < mostLater && now.Sub(was.left) < lag
 		if was.hash != next && (lags || slices.Contains(keep, was.hash)) {
 			out = append(out, was)
 		}
