@@ -66,6 +66,7 @@ type Client struct {
 	Now  func() time.Time // nil = time.Now
 
 	heard    atomic.Int64 // Unix nanoseconds
+	accepted atomic.Bool  // the server has taken the stream that there is
 	mu       sync.Mutex
 	state    State
 	versions map[string]map[string]string // by type and name; of Run alone
@@ -215,6 +216,8 @@ func (c *Client) options() []grpc.DialOption {
 }
 
 func (c *Client) connected() {
+	c.heard.Store(c.Now().UnixNano())
+	c.accepted.Store(true)
 	c.mu.Lock()
 	was := c.state.Connected
 	c.state.Connected, c.state.Err = true, nil
@@ -225,6 +228,7 @@ func (c *Client) connected() {
 }
 
 func (c *Client) lost(err error) {
+	c.accepted.Store(false)
 	c.mu.Lock()
 	was := c.state.Connected
 	c.state.Connected, c.state.Err = false, err

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,6 +210,28 @@ func TestClient(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			if p.State().Connected {
 				t.Error("still believed to be connected")
+			}
+		})
+	})
+	t.Run("a server that refuses is not heard", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var barred atomic.Bool
+			w := open(t, xds.Options{Authenticate: func(context.Context) (xds.Peer, error) {
+				return xds.Peer{Nodes: func(string) bool { return !barred.Load() }}, nil
+			}})
+			w.server.Put(node, set("1"))
+			p := w.plane()
+			w.run(p)
+			time.Sleep(time.Minute)
+			if silent := time.Since(p.State().Heard); silent > 4*time.Second {
+				t.Fatalf("silent for %s", silent)
+			}
+			barred.Store(true)
+			w.grpc.Stop()
+			w.start()
+			time.Sleep(time.Minute)
+			if silent := time.Since(p.State().Heard); silent < 50*time.Second {
+				t.Errorf("silent for %s, though it was refused for a minute", silent)
 			}
 		})
 	})

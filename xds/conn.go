@@ -30,7 +30,7 @@ type hearing struct {
 
 func (h *hearing) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
-	if n > 0 {
+	if n > 0 && h.client.accepted.Load() { // a refusal is no news of what is served
 		h.client.heard.Store(h.client.Now().UnixNano())
 	}
 	return n, err

@@ -100,25 +100,31 @@ func TestGate(t *testing.T) {
 	})
 	t.Run("a router waits for the engine of its own host, as after a restart, but not for ever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
+			// Of what is before the gate, a router hears some itself.
+			gated := func(id string, lines ...string) *xds.Set {
+				s := gated(id, lines...)
+				s.Gate = 2
+				return s
+			}
 			w := open(t, xds.Options{})
-			w.server.Put(node, gated("1", "Policy p1=a", "Route r1=a"))
-			other := w.peerIn(t.Context(), "a", true, policies)
-			other.take("Policy +p1")
-			w.peerIn(t.Context(), "a", true, routes).take("Route +r1")
-			router := w.peerIn(t.Context(), "b", true, routes)
-			w.silent(2)
+			w.server.Put(node, gated("1", "Policy p1=a", "Route r1=a", "Port 80=a"))
+			w.peerIn(t.Context(), "a", true, policies).take("Policy +p1")
+			w.peerIn(t.Context(), "a", true, routes, ports).take("Route +r1", "Port +80")
+			router := w.peerIn(t.Context(), "b", true, routes, ports)
+			router.take("Route +r1")
+			w.silent(4)
 			ctx, leave := context.WithCancel(t.Context())
 			engine := w.peerIn(ctx, "b", true, policies)
 			policy := engine.next("Policy +p1")
-			w.silent(3)
+			w.silent(5)
 			engine.must(engine.Ack(policy))
-			router.take("Route +r1")
+			router.take("Port +80")
 
 			leave()
 			synctest.Wait()
 			began := time.Now()
-			w.server.Put(node, gated("2", "Policy p1=a", "Route r1=b"))
-			router.take("Route +r1")
+			w.server.Put(node, gated("2", "Policy p1=a", "Route r1=a", "Port 80=b"))
+			router.take("Port +80")
 			if waited := time.Since(began); waited != 30*time.Second {
 				t.Errorf("without its engine it waited %s", waited)
 			}

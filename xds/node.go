@@ -62,7 +62,7 @@ func (n *node) closed(st *stream, now time.Time) (limit time.Duration) {
 }
 
 // accompanied reports whether somebody of the stream's host hears what is
-// before the gate. After a restart of the server a router may be back before
+// before the gate and it does not hear itself. After a restart of the server a router may be back before
 // its engine, and would ask it for what it has not heard of.
 func (n *node) accompanied(st *stream) bool {
 	if st.host == "" {
@@ -73,7 +73,7 @@ func (n *node) accompanied(st *stream) bool {
 			continue
 		}
 		for i := range n.set.below() {
-			if other.subs[n.set.Types[i].Type] != nil {
+			if t := n.set.Types[i].Type; other.subs[t] != nil && st.subs[t] == nil {
 				return true
 			}
 		}
