@@ -17,10 +17,13 @@ const fleetsAtOnce = 4
 // applyLimit bounds one attempt, so that those that hang leave the others room.
 const applyLimit = 30 * time.Second
 
-// Waits before a fleet that could not be applied is tried again.
+// Waits before a fleet that could not be applied is tried again, and before one
+// that could be is looked at again: not all of its objects are watched, and
+// what is in the way of some may go.
 const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
+	nextLook   = 5 * time.Minute
 )
 
 // fleetApplier is what makes fleets so.
@@ -195,8 +198,7 @@ func (s *fleets) unwanted() bool {
 	return false
 }
 
-// try applies one wish. One that fails, or is not settled, stays wanted unless
-// there is a newer.
+// try applies one wish. A fleet stays wanted unless there is a newer wish.
 func (s *fleets) try(ctx context.Context, key string, w wish) {
 	r := applied{key: key, fleet: w.fleet}
 	limited, cancel := context.WithTimeout(ctx, applyLimit)
@@ -217,6 +219,12 @@ func (s *fleets) try(ctx context.Context, key string, w wish) {
 			s.wanted[key] = w
 		case r.state.Unsettled:
 			w.not, w.wait = time.Now().Add(firstRetry), firstRetry
+			s.wanted[key] = w
+		case len(r.state.Conflicts) > 0 || r.state.ReviewersRefused != "":
+			w.not, w.wait = time.Now().Add(lastRetry), firstRetry
+			s.wanted[key] = w
+		case key != pruning:
+			w.not, w.wait = time.Now().Add(nextLook), firstRetry
 			s.wanted[key] = w
 		}
 	}

@@ -22,6 +22,7 @@ type ground struct {
 	mu      sync.Mutex
 	applied []string         // Gateway and image, in the order of the attempts
 	fail    map[string]error // by Gateway
+	clash   map[string]bool  // whose Deployment is somebody else's
 	unrest  map[string]int   // by Gateway: so many attempts leave it unsettled
 	hold    map[string]bool  // by Gateway: the attempt lasts until release
 	release chan any         // of the bubble
@@ -47,7 +48,11 @@ func (g *ground) Apply(ctx context.Context, f fleet.Fleet) (fleet.State, error) 
 			return fleet.State{}, ctx.Err()
 		}
 	}
-	return fleet.State{Replicas: 1, Unsettled: unsettled}, err
+	s := fleet.State{Replicas: 1, Unsettled: unsettled}
+	if g.clash[f.Gateway.Name] {
+		s.Conflicts = []string{"Deployment"}
+	}
+	return s, err
 }
 
 func (g *ground) Prune(_ context.Context, keep func() []fleet.Fleet) error {
@@ -121,6 +126,27 @@ func TestFleets(t *testing.T) {
 			}
 			if got := results(); len(got) != 10 {
 				t.Errorf("of ten others %d were applied", len(got))
+			}
+		})
+	})
+	t.Run("what is in the way of a fleet, or takes of it what nobody watches, is noticed", func(t *testing.T) {
+		g := &ground{clash: map[string]bool{"clash": true}}
+		working(t, g, func(s *fleets, results func() []applied) {
+			s.want("clash", fleetCalled("clash", "1"))
+			s.want("well", fleetCalled("well", "1"))
+			time.Sleep(lastRetry)
+			if got := results(); len(got) != 3 || got[2].key != "clash" {
+				t.Errorf("after %s: %v", lastRetry, got)
+			}
+			time.Sleep(nextLook - lastRetry)
+			if got := results(); !slices.ContainsFunc(got[2:], func(r applied) bool { return r.key == "well" }) {
+				t.Errorf("after %s: %v", nextLook, got)
+			}
+			s.drop()
+			n := len(results())
+			time.Sleep(2 * nextLook)
+			if got := results(); len(got) != n {
+				t.Errorf("a replica that does not lead applied %v", got[n:])
 			}
 		})
 	})

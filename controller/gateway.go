@@ -34,6 +34,7 @@ type gateway struct {
 	applied bool        // state is known and whole
 	bound   bool        // state is that of a fleet with Reviews
 	failed  error
+	failing time.Time // since when
 
 	waiting time.Time // since when planes are waited for; zero = they are not
 }

@@ -20,6 +20,7 @@ const (
 	leaseDuration = 15 * time.Second
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
+	askAgain      = 30 * time.Second // whether leases are permitted
 )
 
 // lead says whether this replica is the one that writes and serves.
@@ -54,11 +55,22 @@ func (l *lead) Run(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	if !l.permitted(ctx, client) {
-		l.log.Warn("leases are not permitted, so this controller leads without an election; run one replica", "lease", l.namespace+"/"+l.name)
-		l.set(true)
-		<-ctx.Done()
-		return nil
+	for !l.permitted(ctx, client) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !l.leading.Load() {
+			l.log.Warn("leases are not permitted, so this controller leads without an election; run one replica", "lease", l.namespace+"/"+l.name)
+			l.set(true)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(askAgain): // a permission may come after its controller
+		}
+	}
+	if l.leading.Load() {
+		l.set(false)
 	}
 	lock := &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.namespace, Name: l.name},

@@ -27,6 +27,7 @@ func (c *Controller) take(s source.Snapshot) {
 
 	c.withheld, c.frozen = nil, map[string]*problem{}
 	owners, seen := map[string]string{}, map[string]bool{}
+	oldest := oldest(&s, c.o.Name)
 	for _, o := range s.Gateways {
 		class, ours := s.Class(string(o.Spec.GatewayClassName))
 		if !ours || class.Controller != c.o.Name || o.DeletionTimestamp != nil {
@@ -34,6 +35,13 @@ func (c *Controller) take(s source.Snapshot) {
 		}
 		key := keyOf(o)
 		seen[key] = true
+		if first := oldest[source.NodeID(class, o.Namespace, o.Name)]; first != o {
+			delete(c.gateways, key)
+			c.frozen[key] = &problem{string(gwv1.GatewayReasonInvalid), "Its pods would be taken for those of Gateway " + keyOf(first) + ", which was there first: the digests of both names are one. Give it another name."}
+			c.withheld = append(c.withheld, whole(o, class))
+			c.fleets.know(key, whole(o, class))
+			continue
+		}
 		if why := c.unserved(o, class); why != nil {
 			c.frozen[key] = why
 			// What runs goes on as it was; what does not is not begun.
@@ -54,7 +62,9 @@ func (c *Controller) take(s source.Snapshot) {
 	c.owners.Store(&owners)
 	for key, g := range c.gateways {
 		if !seen[key] {
-			c.xds.Put(g.node, nil)
+			if owners[g.node] == "" {
+				c.xds.Put(g.node, nil)
+			}
 			delete(c.gateways, key)
 		}
 	}
@@ -63,6 +73,24 @@ func (c *Controller) take(s source.Snapshot) {
 	}
 	c.prune()
 	c.metrics.round(c.now().Sub(begun), len(c.gateways), len(s.HTTPRoutes))
+}
+
+// oldest returns the Gateways of a controller by their node ids. An id is a short
+// digest, so that somebody may look for a name that has another's; whoever was
+// there first keeps it.
+func oldest(s *source.Snapshot, controller string) map[string]*gwv1.Gateway {
+	out := map[string]*gwv1.Gateway{}
+	for _, o := range s.Gateways {
+		class, ours := s.Class(string(o.Spec.GatewayClassName))
+		if !ours || class.Controller != controller || o.DeletionTimestamp != nil {
+			continue
+		}
+		node := source.NodeID(class, o.Namespace, o.Name)
+		if first := out[node]; first == nil || o.CreationTimestamp.Before(&first.CreationTimestamp) {
+			out[node] = o
+		}
+	}
+	return out
 }
 
 // alone takes from a plan which Gateways call each other: without a ledger there
@@ -199,7 +227,14 @@ func (c *Controller) prune() {
 // led is called when this replica begins or ceases to lead.
 func (c *Controller) led() {
 	c.handed = nil
+	for _, g := range c.gateways { // what another replica does meanwhile is not known
+		g.applied, g.failed = false, nil
+	}
 	if !c.lead.leading.Load() {
+		select {
+		case <-c.writes:
+		default:
+		}
 		c.fleets.drop()
 		c.source.Rest()
 		return
@@ -225,7 +260,12 @@ func (c *Controller) applied(r applied) {
 		return
 	}
 	if g := c.gateways[r.key]; g != nil {
-		g.state, g.applied, g.failed = r.state, r.err == nil, r.err
+		if r.err != nil && g.failed == nil {
+			g.failing = c.now()
+		}
+		if g.applied, g.failed = r.err == nil, r.err; g.applied {
+			g.state = r.state
+		}
 		g.bound = r.fleet.Reviews
 		c.stale = c.stale || r.fleet.Reviews && !g.fleet.Reviews // applied after it was taken back
 	}

@@ -29,6 +29,9 @@ const (
 	// settling is how long after a change of leadership pods that ran before
 	// may need to find the new leader: status stays as it is meanwhile.
 	settling = 20 * time.Second
+	// tolerated is for how long the objects of a Gateway that serves may fail to
+	// be applied before that shows: an API server may be busy for a moment.
+	tolerated = time.Minute
 	// idle is how long the loop may do nothing.
 	idle = time.Minute
 )
@@ -105,11 +108,10 @@ func (c *Controller) unprogrammed(g *gateway) (p *problem, pending bool) {
 	if len(g.state.Conflicts) > 0 {
 		return &problem{string(gwv1.GatewayReasonInvalid), strings.Join(g.state.Conflicts, "; ")}, false
 	}
-	if g.failed != nil {
-		return &problem{string(gwv1.GatewayReasonNoResources), "What runs for the Gateway could not be created: " + brief(g.failed.Error())}, false
-	}
 	got, nack := c.streams(g)
 	switch {
+	case g.failed != nil && (!got || c.now().Sub(g.failing) > tolerated):
+		return &problem{string(gwv1.GatewayReasonNoResources), "What runs for the Gateway could not be brought up to date: " + brief(g.failed.Error())}, false
 	case nack != "":
 		return &problem{string(gwv1.GatewayReasonInvalid), "The data plane refused the configuration and serves the one before: " + nack}, false
 	case !got:
@@ -212,9 +214,15 @@ func (c *Controller) write(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case st := <-c.writes:
+			if !c.lead.leading.Load() {
+				continue
+			}
 			if err := c.source.Write(ctx, st); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
 				c.log.Error("status could not be written whole; it is tried again", "error", err)
 				c.metrics.unwritten()
+			}
+			if !c.lead.leading.Load() { // lost meanwhile: another replica's word counts
+				c.source.Rest()
 			}
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/feed"
@@ -127,6 +129,40 @@ func TestDeniers(t *testing.T) {
 			t.Errorf("denials are %v", got)
 		}
 	})
+}
+
+// TestOldest: whoever finds a name with another's digest gets none of its feed.
+func TestOldest(t *testing.T) {
+	at := func(class string, second int64) *gwv1.Gateway {
+		return &gwv1.Gateway{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "same digest", CreationTimestamp: metav1.Unix(second, 0)},
+			Spec:       gwv1.GatewaySpec{GatewayClassName: gwv1.ObjectName(class)},
+		}
+	}
+	first, later, foreign := at("egret", 2), at("egret", 3), at("wg-ai-gateway", 1)
+	got := oldest(&source.Snapshot{Gateways: []*gwv1.Gateway{later, foreign, first}}, source.ControllerEgret)
+	c, _ := (&source.Snapshot{}).Class("egret")
+	if len(got) != 1 || got[source.NodeID(c, "ns", "same digest")] != first {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestServe: a revocation has arrived when all pods know it that take calls.
+func TestServe(t *testing.T) {
+	yes, no := true, false
+	pod := func(uid string, ready, serving *bool) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{Conditions: discoveryv1.EndpointConditions{Ready: ready, Serving: serving}, TargetRef: &corev1.ObjectReference{UID: types.UID(uid)}}
+	}
+	slice := func(namespace, service string, pods ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Labels: map[string]string{discoveryv1.LabelServiceName: service}}, Endpoints: pods}
+	}
+	c := &Controller{snapshot: source.Snapshot{EndpointSlices: []*discoveryv1.EndpointSlice{
+		slice("ns", "fleet", pod("ready", &yes, &yes), pod("begins", &no, &no), pod("ends", &no, &yes), pod("old server", &yes, nil)),
+		slice("ns", "other", pod("of another", &yes, &yes)), slice("elsewhere", "fleet", pod("of another", &yes, &yes)),
+	}}}
+	if diff := cmp.Diff([]string{"ready", "ends", "old server"}, c.serve("ns", "fleet")); diff != "" {
+		t.Errorf("(-want +got): %s", diff)
+	}
 }
 
 func TestOwnContainer(t *testing.T) {

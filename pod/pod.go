@@ -162,6 +162,9 @@ func (p *pod) resume(ctx context.Context, apply func(context.Context, *feed.Feed
 
 // take makes a feed the one that is served. A denial alone changes no plan.
 func (p *pod) take(ctx context.Context, f *feed.Feed) error {
+	if f.Gateway != p.o.Gateway {
+		return fmt.Errorf("this is a pod of Gateway %s, not of %s", p.o.Gateway, f.Gateway)
+	}
 	around, err := provider.NewFence(append(own(os.Getenv), f.Settings.Refuse...), f.Settings.Allow)
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)

@@ -277,3 +277,23 @@ func TestHop(t *testing.T) {
 		}
 	}
 }
+
+// TestForeign: what is another Gateway's is refused, whoever sends it.
+func TestForeign(t *testing.T) {
+	c := newController(t)
+	p := start(t, gateway, kept(t), c, &ledger{}, func(o *Options) { o.Gateway = "default/mine" })
+	c.give(fed(gateway, model(t, nil, nil)))
+	await(t, func() bool {
+		for _, s := range c.Streams(gateway) {
+			for _, sub := range s.Types {
+				if sub.Nack != nil && strings.Contains(sub.Nack.Message, "not of "+gateway) {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if code, _ := p.probe("/ready"); code == 200 {
+		t.Error("it serves another's plan")
+	}
+}
