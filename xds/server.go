@@ -188,6 +188,7 @@ func (s *Server) changed(n *node) {
 // Stream is what is known of one connected peer at one moment.
 type Stream struct {
 	Peer  string // address
+	Host  string // Peer.Host
 	Agent string // user agent, with its version
 	Delta bool   // the incremental protocol
 	Since time.Time

@@ -376,7 +376,7 @@ func (st *stream) poke() {
 
 // snapshot is what Streams tells of it.
 func (st *stream) snapshot() Stream {
-	out := Stream{Peer: st.peer, Agent: st.agent, Delta: st.delta, Since: st.since, number: st.number}
+	out := Stream{Peer: st.peer, Host: st.host, Agent: st.agent, Delta: st.delta, Since: st.since, number: st.number}
 	for _, sub := range st.subs {
 		out.Types = append(out.Types, Subscription{Type: sub.typ, Wildcard: sub.wildcard, Names: len(sub.names), Acked: sub.acked, Nack: sub.nack})
 	}

@@ -188,7 +188,10 @@ func into[T any, P interface {
 func trimSlice(o *discoveryv1.EndpointSlice) {
 	for i := range o.Endpoints {
 		e := &o.Endpoints[i]
-		e.TargetRef, e.Hints, e.DeprecatedTopology = nil, nil, nil
+		e.Hints, e.DeprecatedTopology = nil, nil
+		if e.TargetRef != nil { // of which the controller wants to know which pod
+			e.TargetRef = &corev1.ObjectReference{UID: e.TargetRef.UID}
+		}
 	}
 }
 
