@@ -31,6 +31,8 @@ type Cluster struct {
 	// Patience is how long Deny waits for the controllers; 3 s by default.
 	Patience time.Duration
 
+	writing sync.Mutex // of one change of the deny-list at a time
+
 	mu sync.Mutex
 	// silent holds, by ConfigMap and controller, which version controllers
 	// that were waited for in vain had delivered.

@@ -42,16 +42,25 @@ func (c *Cluster) Deny(ctx context.Context, d ...store.Denial) error {
 	if len(d) == 0 {
 		return nil
 	}
-	for try := 1; ; try++ {
-		name, err := c.write(ctx, d)
-		if err == nil {
-			return c.delivered(ctx, name, d)
-		}
-		lost := apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
-		if !lost || try == tries {
-			return fmt.Errorf("write the deny-list: %w", err)
+	name, err := c.enter(ctx, d)
+	if err != nil {
+		return fmt.Errorf("write the deny-list: %w", err)
+	}
+	return c.delivered(ctx, name, d)
+}
+
+// enter writes denials, one caller after the other, and again where a
+// controller or another replica wrote the same ConfigMap meanwhile.
+func (c *Cluster) enter(ctx context.Context, d []store.Denial) (name string, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for range tries {
+		name, err = c.write(ctx, d)
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+			return name, err
 		}
 	}
+	return name, err
 }
 
 // unfit reports whether a character may not be in a subject.

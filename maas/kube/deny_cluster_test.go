@@ -5,6 +5,7 @@ package kube
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -80,6 +81,28 @@ func TestDeny(t *testing.T) {
 			if n := strings.Count(log.String(), "example.com-silent"); n != 1 {
 				t.Errorf("after version %q it was waited for %d times", version, n)
 			}
+		}
+	})
+	t.Run("many at once are all written", func(t *testing.T) {
+		many := errgroup.Group{}
+		for i := range 40 {
+			many.Go(func() error {
+				return c.Deny(t.Context(), store.Denial{Subject: fmt.Sprintf("jti:many-%d", i), Until: soon})
+			})
+		}
+		if err := many.Wait(); err != nil {
+			t.Error(err)
+		}
+		m := list()
+		got, _ := source.Denials(&m)
+		n := 0
+		for _, d := range got {
+			if strings.HasPrefix(d.Subject, "jti:many-") {
+				n++
+			}
+		}
+		if n != 40 {
+			t.Errorf("%d of 40 are there", n)
 		}
 	})
 	t.Run("what has ended is dropped, and a subject keeps the later end", func(t *testing.T) {

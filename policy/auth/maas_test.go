@@ -225,6 +225,28 @@ func TestMaaSCaches(t *testing.T) {
 			t.Errorf("got %d after %s", got, time.Since(start))
 		}
 	})
+	run("who joins a question is not answered by the hurry of who began it", func(t *testing.T, w *world, check func(string, string) int) {
+		good := w.tier
+		w.set(func(w *world) {
+			w.slow = 2 * time.Second
+			w.tier = func(r *http.Request, groups []string) *http.Response {
+				if w.lookups.Load() == 1 {
+					<-r.Context().Done()
+					return nil
+				}
+				return good(r, groups)
+			}
+		})
+		first := make(chan int, 1)
+		go func() { first <- check(freeToken, modelPath) }()
+		time.Sleep(3 * time.Second)
+		if got := check(freeToken, modelPath); got != 200 {
+			t.Errorf("got %d", got)
+		}
+		if got := <-first; got == 200 {
+			t.Error("who began it had time enough")
+		}
+	})
 	run("maas-94 everybody is slow and the last never answers", func(t *testing.T, w *world, check func(string, string) int) {
 		good := w.tier
 		w.set(func(w *world) {

@@ -158,6 +158,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if res := tier(r, asked.Groups); res != nil {
 		return res, nil
 	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	return nil, errors.New("connection refused")
 }
 

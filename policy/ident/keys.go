@@ -83,7 +83,8 @@ func (k *Keys) current(ctx context.Context, newer bool) (*keySet, error) {
 	if !tried.IsZero() && now.Before(tried.Add(keysPause)) {
 		return k.usable(set, now, nil)
 	}
-	got, err := k.flight.Do(ctx, cache.Key{}, k.refresh)
+	limit := within(ctx, FetchTimeout)
+	got, err := k.flight.Do(ctx, cache.Key{}, func(ctx context.Context) (*keySet, error) { return k.refresh(ctx, limit) })
 	if err != nil {
 		return k.usable(set, now, err)
 	}
@@ -101,8 +102,8 @@ func (k *Keys) usable(set *keySet, now time.Time, cause error) (*keySet, error) 
 	return nil, fmt.Errorf("%w: the issuer's keys: %w", ErrUnavailable, cause)
 }
 
-func (k *Keys) refresh(ctx context.Context) (*keySet, error) {
-	ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
+func (k *Keys) refresh(ctx context.Context, limit time.Duration) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	got, err := k.fetch(ctx)
 	k.mu.Lock()

@@ -90,7 +90,7 @@ type Question struct {
 // ErrUnavailable.
 func (c *Cache) Identify(ctx context.Context, s *Source, q Question) (id *Identity, hit bool, err error) {
 	if q.TTL <= 0 {
-		e, err := c.ask(ctx, s, q)
+		e, err := c.ask(ctx, s, q, ReviewTimeout)
 		if err != nil {
 			return nil, false, err
 		}
@@ -108,8 +108,9 @@ func (c *Cache) Identify(ctx context.Context, s *Source, q Question) (id *Identi
 			return old.identity, true, nil
 		}
 	}
+	limit := within(ctx, ReviewTimeout)
 	e, err := c.flight.Do(ctx, k, func(ctx context.Context) (*reviewed, error) {
-		e, err := c.ask(ctx, s, q)
+		e, err := c.ask(ctx, s, q, limit)
 		switch {
 		case err != nil:
 		case e.identity != nil:
@@ -120,7 +121,7 @@ func (c *Cache) Identify(ctx context.Context, s *Source, q Question) (id *Identi
 		return e, err
 	})
 	if err != nil {
-		if now := s.Now(); found && old.lives(now, q.TTL+Grace) && !c.gone(now) {
+		if now := s.Now(); found && old.lives(now, q.TTL+Grace) && !c.gone(now) && !s.revoked(&old.review) {
 			return old.identity, true, nil
 		}
 		if errors.Is(err, cache.ErrLeft) {
@@ -156,18 +157,29 @@ func (c *Cache) gone(now time.Time) bool {
 	return since != 0 && now.Sub(time.Unix(0, since)) >= Grace
 }
 
-// ask calls the Reviewer and keeps account of whether it answers.
-func (c *Cache) ask(ctx context.Context, s *Source, q Question) (*reviewed, error) {
+// within is how long a question for others too may take, which outlives ctx: no
+// longer than most, nor than who begins it can wait.
+func within(ctx context.Context, most time.Duration) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return min(most, time.Until(end))
+	}
+	return most
+}
+
+// ask calls the Reviewer, for no longer than limit, and keeps account of
+// whether it answers when it has its time.
+func (c *Cache) ask(ctx context.Context, s *Source, q Question, limit time.Duration) (*reviewed, error) {
 	e := &reviewed{at: s.Now()}
 	if c.lost.Load() != 0 && !c.retry.allow(e.at) {
 		return nil, ErrUnavailable
 	}
 	e.epoch = s.epoch() // before the review: a revocation during it makes the answer old
-	bounded, cancel := context.WithTimeout(ctx, ReviewTimeout)
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var err error
 	if e.review, err = s.Reviewer.Review(bounded, q.Token, q.Audiences); err != nil {
-		if ctx.Err() == nil { // a caller that leaves says nothing about the source
+		hurried := limit < ReviewTimeout && errors.Is(err, context.DeadlineExceeded)
+		if ctx.Err() == nil && !hurried { // a caller that leaves says nothing about the source
 			c.lost.CompareAndSwap(0, s.Now().UnixNano())
 		}
 		return nil, fmt.Errorf("%w: %s", ErrUnavailable, without(q.Token, err.Error()))

@@ -201,6 +201,16 @@ func TestCache(t *testing.T) {
 			t.Error("the rule without a cache takes it")
 		}
 	})
+	run("maas-42 also when it is revoked while a review is waited for that does not come", func(t *testing.T, b *bench) {
+		b.expect("aBc", "alice", 1)
+		time.Sleep(ttl)
+		b.realm.set(func(r *realm) { r.away, r.slow = errors.New("connection refused"), time.Second })
+		go func() {
+			time.Sleep(time.Second / 2)
+			b.deny("1")
+		}()
+		b.expect("aBc", "unavailable", 2)
+	})
 	run("a revocation makes everybody's review old", func(t *testing.T, b *bench) {
 		b.expect("b", "bob", 1)
 		b.deny("1")
