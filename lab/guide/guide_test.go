@@ -70,7 +70,7 @@ func TestOperations(t *testing.T) {
 	if !strings.HasPrefix(out[1], "ok\nok\n") {
 		t.Errorf("the probes do not say ok:\n%s", out[1])
 	}
-	prints(t, out[1], `^egret .*ready: ok$`, `^limitador_up 1$`, `^egret_reloads_total\{result="loaded"\} 1$`)
+	prints(t, out[1], `^egret .*ready: ok$`, `^datastore_partitioned 0$`, `^egret_reloads_total\{result="loaded"\} 1$`)
 	prints(t, out[2], `^\{"user":"blue","route":"default/chat","model":"small-model","status":200,"total":\d+\}$`)
 }
 
