@@ -73,6 +73,9 @@ type kind struct {
 	empty   func() metav1.Object
 	trim    func(metav1.Object)
 	collect func([]*item) func(*source.Snapshot)
+	// sift leaves those objects in a snapshot that stay, and reports whether
+	// any did not.
+	sift func(s *source.Snapshot, stays func(metav1.Object) bool) bool
 }
 
 // admits reports whether objects of the kind say who may pass, and how much.
@@ -180,6 +183,11 @@ func into[T any, P interface {
 			return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
 		})
 		return func(s *source.Snapshot) { *place(s) = list }
+	}
+	k.sift = func(s *source.Snapshot, stays func(metav1.Object) bool) bool {
+		was := *place(s) // which may be in other snapshots, too
+		*place(s) = slices.DeleteFunc(slices.Clone(was), func(o P) bool { return !stays(o) })
+		return len(*place(s)) < len(was)
 	}
 	return k
 }

@@ -44,14 +44,15 @@ type Options struct {
 type Source struct {
 	watched []*watched
 	changed chan struct{}
-	opened  atomic.Bool // a route or Gateway has changed
 	holding time.Duration
 	quiet   time.Duration
 	log     *slog.Logger
 	pending atomic.Int32  // kinds that have not answered
 	ready   chan struct{} // closed when there are none
 	writer  *writer
-	unread  []string // see Unread
+	unread  []string         // see Unread
+	last    *source.Snapshot // nil before the first
+	held    held
 }
 
 var _ source.Source = (*Source)(nil)
@@ -81,13 +82,7 @@ func New(o Options) (*Source, error) {
 	away := &outage{log: o.Log}
 	for _, k := range chosen {
 		w := &watched{kind: k, client: client, manager: o.Controller, log: o.Log, retry: o.Retry, answered: s.answered, outage: away}
-		opens := k.opens()
-		w.store = &store{kind: &w.kind, items: map[source.Key]*item{}, drifted: s.writer.poke, changed: func() {
-			if opens {
-				s.opened.Store(true)
-			}
-			poke(s.changed)
-		}}
+		w.store = &store{kind: &w.kind, items: map[source.Key]*item{}, drifted: s.writer.poke, changed: func() { poke(s.changed) }}
 		s.watched = append(s.watched, w)
 		if k.shape != shapeNone {
 			s.writer.watched = append(s.writer.watched, w)
@@ -115,7 +110,9 @@ func (o *Options) fill() {
 }
 
 // Run watches until ctx is done, and then returns nil. The first snapshot
-// comes when every kind was read or is known to be missing.
+// comes when every kind was read or is known to be missing. While it is not
+// known which policies there are, snapshots have no route and no Gateway that
+// the last one did not have.
 func (s *Source) Run(ctx context.Context, emit func(source.Snapshot, source.Problems)) error {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -129,15 +126,17 @@ func (s *Source) Run(ctx context.Context, emit func(source.Snapshot, source.Prob
 	}
 	running.Go(func() { s.writer.run(ctx) })
 	for s.settle(ctx) {
-		s.guard(ctx)
+		snapshot, problems, news := s.take(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.unread = s.forbidden() // before the snapshot, which can only know more
-		emit(s.snapshot())
+		if news {
+			emit(snapshot, problems)
+		}
 		select {
 		case <-ctx.Done():
 		case <-s.changed:
+		case <-s.again():
 		}
 	}
 	return nil
@@ -156,7 +155,7 @@ func (s *Source) wait(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		case <-time.After(patience):
-			s.log.Warn("waiting for the API server before anything is served", "kinds", strings.Join(s.unknown(), ", "))
+			s.log.Warn("waiting for the API server before anything is served", "kinds", strings.Join(s.awaited(), ", "))
 		}
 	}
 }
@@ -172,6 +171,20 @@ func (s *Source) unknown() (out []string) {
 	for _, w := range s.watched {
 		if _, known := w.state(); !known {
 			out = append(out, w.kind.name)
+		}
+	}
+	return out
+}
+
+// awaited names the kinds that have not answered, and why if that is known.
+func (s *Source) awaited() (out []string) {
+	for _, w := range s.watched {
+		switch missing, known := w.state(); {
+		case known:
+		case missing == nil:
+			out = append(out, w.kind.name+" (no answer)")
+		default:
+			out = append(out, fmt.Sprintf("%s (%s: %s)", w.kind.name, missing.Why, missing.Message))
 		}
 	}
 	return out
@@ -198,15 +211,6 @@ func (s *Source) settle(ctx context.Context) bool {
 	}
 }
 
-func (s *Source) snapshot() (source.Snapshot, source.Problems) {
-	var snapshot source.Snapshot
-	var problems source.Problems
-	for _, w := range s.watched {
-		w.store.add(&snapshot, &problems)
-	}
-	return snapshot, problems
-}
-
 // Missing returns the kinds that cannot be read at the moment, by name.
 func (s *Source) Missing() []Missing {
 	var out []Missing
@@ -220,8 +224,8 @@ func (s *Source) Missing() []Missing {
 }
 
 // Unread returns the kinds of policies that the API server has and that could
-// not be read when the last snapshot was taken, nor before: what they say about
-// who may pass, and how much, is not in it. It is for emit to call.
+// not be read when the policies of the last snapshot were taken, nor before: what
+// they say about who may pass, and how much, is not in it. It is for emit to call.
 func (s *Source) Unread() []string { return s.unread }
 
 func (s *Source) forbidden() (out []string) {

@@ -235,7 +235,7 @@ func TestPermission(t *testing.T) {
 		}
 		w.mu.Unlock()
 		do(t, "DELETE", paths["ClusterRole"]+"/"+user, "")
-		apply(t, "", strings.Split(fmt.Sprintf(reference, user), "\n---\n")[0])
+		do(t, "POST", paths["ClusterRole"], strings.Split(fmt.Sprintf(reference, user), "\n---\n")[0])
 		(*body.Load()).Close() // as a server does after some minutes
 		await(t, "complaint", func() bool { m := w.missing("AuthPolicy"); return m != nil && m.Why == Forbidden && m.Kept > 0 })
 		w.round(ns)
@@ -243,6 +243,61 @@ func TestPermission(t *testing.T) {
 			t.Error("what was read counts as never read")
 		}
 	})
+	t.Run("and a route that is new waits until it may, while nothing else does", func(t *testing.T) {
+		w.mu.Lock()
+		w.watch = func(s *source.Snapshot) {
+			if in(s.HTTPRoutes, ns, "late") != nil && in(s.AuthPolicies, ns, "late") == nil {
+				t.Error("a snapshot has the route and not its policy")
+			}
+		}
+		w.mu.Unlock()
+		late := strings.NewReplacer("name: guard", "name: late", "name: chat", "name: late")
+		apply(t, ns, late.Replace(policy+"\n---\n"+fmt.Sprintf(chatRoute, "[{name: g}]")))
+		await(t, "route that waits", func() bool { return w.store("HTTPRoute").len() == 2 })
+		w.round(ns)
+		w.round(ns)
+		if s, _ := w.last(); in(s.HTTPRoutes, ns, "late") != nil || in(s.AuthPolicies, ns, "guard") == nil {
+			t.Error("the route does not wait, or the policy that was there is gone")
+		}
+		rule(t, user, `{"apiGroups":["kuadrant.io"],"resources":["authpolicies"],"verbs":["get","list","watch"]}`)
+		w.sees("the route", func(s *source.Snapshot) bool { return in(s.HTTPRoutes, ns, "late") != nil })
+	})
+}
+
+// store returns the store of a kind.
+func (w *world) store(kind string) *store {
+	i := slices.IndexFunc(w.source.watched, func(k *watched) bool { return k.kind.name == kind })
+	return w.source.watched[i].store
+}
+
+// Without this, a controller that is started before its role is there would
+// take the cluster for an empty one and remove all that runs.
+func TestForbiddenAtStart(t *testing.T) {
+	ns := namespace(t)
+	apply(t, ns, fmt.Sprintf(webGateway, "g", "egret")+"\n---\n"+fmt.Sprintf(chatRoute, "[{name: g}]"))
+	apply(t, "", strings.Replace(fmt.Sprintf(reference, ns), "gateways, httproutes, gatewayclasses]", "gatewayclasses]", 1))
+	w := start(t, func(o *Options) { o.Config = server.As(ns) })
+	f := func(want ...string) {
+		t.Helper()
+		await(t, strings.Join(want, ", ")+" that may not be read", func() bool {
+			return slices.Equal(w.source.unknown(), want) && !slices.ContainsFunc(want, func(k string) bool {
+				m := w.missing(k)
+				return m == nil || m.Why != Forbidden
+			})
+		})
+	}
+	w.mu.Lock()
+	w.watch = func(s *source.Snapshot) {
+		if in(s.Gateways, ns, "g") == nil || in(s.HTTPRoutes, ns, "chat") == nil {
+			t.Error("a snapshot lacks an object")
+		}
+	}
+	w.mu.Unlock()
+	f("Gateway", "HTTPRoute")
+	rule(t, ns, `{"apiGroups":["gateway.networking.k8s.io"],"resources":["gateways"],"verbs":["get","list","watch"]}`)
+	f("HTTPRoute")
+	rule(t, ns, `{"apiGroups":["gateway.networking.k8s.io"],"resources":["httproutes"],"verbs":["get","list","watch"]}`)
+	w.round(ns)
 }
 
 // The server tells who may not read a kind nothing else, whether it has the

@@ -117,16 +117,17 @@ func TestJudge(t *testing.T) {
 	resource := schema.GroupResource{Resource: "authpolicies"}
 	gone := apierrors.NewGenericServerResponse(http.StatusNotFound, "get", resource, "", "", 0, true)
 	forbidden, away := apierrors.NewForbidden(resource, "", nil), errors.New("connection refused")
+	of := "AuthPolicy"
 	f := func(name string, read bool, answers []error, why string, kept int, known bool) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
 			t.Helper()
 			answered := 0
-			s, _, _ := counted(t, "AuthPolicy")
+			s, _, _ := counted(t, of)
 			quiet := slog.New(slog.DiscardHandler)
 			w := &watched{kind: *s.kind, store: s, log: quiet, answered: func() { answered++ }, outage: &outage{log: quiet}}
 			if read {
-				listed{s, w}.Replace([]any{object(t, "AuthPolicy", `{"metadata":{"name":"a"}}`)}, "")
+				listed{s, w}.Replace([]any{object(t, of, `{"metadata":{"name":"a"}}`)}, "")
 			}
 			for _, err := range answers {
 				w.judge(err)
@@ -145,6 +146,11 @@ func TestJudge(t *testing.T) {
 	f("a kind that is gone once may be one that the server does not know yet", true, []error{gone}, NotInstalled, 1, true)
 	f("a kind that is gone twice is gone", true, []error{gone, gone}, NotInstalled, 0, true)
 	f("but not with an outage in between", true, []error{gone, away, gone}, NotInstalled, 1, true)
+	for _, of = range essential {
+		f(of+" is not known while it may not be read", false, []error{forbidden, away, forbidden}, Forbidden, 0, false)
+		f(of+" is known not to exist", false, []error{forbidden, gone}, NotInstalled, 0, true)
+		f(of+" that was read stays", true, []error{forbidden, forbidden}, Forbidden, 1, true)
+	}
 }
 
 func TestTrimConfigMap(t *testing.T) {

@@ -21,8 +21,9 @@ type store struct {
 
 	mu    sync.Mutex
 	items map[source.Key]*item
+	seen  string                 // the resourceVersion that the watch brought last
 	fill  func(*source.Snapshot) // nil when it has to be made anew
-	bad   source.Problems        // as old as fill
+	bad   source.Problems        // as old as the last fill
 }
 
 // Add puts an object that was created.
@@ -43,6 +44,7 @@ func (s *store) put(i *item) {
 
 // keep puts an item in its place and says what is different now.
 func (s *store) keep(i *item) (changed, drifted bool) {
+	s.seen = i.resourceVersion
 	old := s.items[i.key]
 	if old != nil && sameObject(old, i) {
 		i.object = old.object // which is in snapshots already
@@ -62,6 +64,7 @@ func sameObject(a, b *item) bool {
 func (s *store) Delete(o any) error {
 	s.mu.Lock()
 	key := o.(*item).key
+	s.seen = o.(*item).resourceVersion
 	_, was := s.items[key]
 	delete(s.items, key)
 	if was {
@@ -73,7 +76,7 @@ func (s *store) Delete(o any) error {
 }
 
 // Replace puts a list in place of all there is.
-func (s *store) Replace(list []any, _ string) error {
+func (s *store) Replace(list []any, version string) error {
 	s.mu.Lock()
 	listed := make(map[source.Key]bool, len(list))
 	changed, drifted := false, false
@@ -83,6 +86,7 @@ func (s *store) Replace(list []any, _ string) error {
 		c, d := s.keep(i)
 		changed, drifted = changed || c, drifted || d
 	}
+	s.seen = version
 	for key := range s.items {
 		if !listed[key] {
 			delete(s.items, key)
@@ -107,11 +111,12 @@ func (s *store) tell(changed, drifted bool) {
 }
 
 // add adds the kind's objects to a snapshot, and what keeps others from being
-// read to the problems. Objects are sorted again only after a change.
-func (s *store) add(to *source.Snapshot, ps *source.Problems) {
+// read to the problems. Objects are sorted again only after a change. It reports
+// whether there was one since the last call.
+func (s *store) add(to *source.Snapshot, ps *source.Problems) (anew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fill == nil {
+	if anew = s.fill == nil; anew {
 		items := s.all()
 		s.fill, s.bad = s.kind.collect(items), nil
 		for _, i := range items {
@@ -123,6 +128,14 @@ func (s *store) add(to *source.Snapshot, ps *source.Problems) {
 	}
 	s.fill(to)
 	*ps = append(*ps, s.bad...)
+	return anew
+}
+
+// faults returns the problems that add found last.
+func (s *store) faults() source.Problems {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bad
 }
 
 func (s *store) all() []*item {

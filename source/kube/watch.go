@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 )
 
 // Why a kind is not read, or no longer.
@@ -22,6 +25,15 @@ const (
 	Forbidden    = "Forbidden"    // it has one, and we may not list or watch it
 	Unreachable  = "Unreachable"  // anything else; the next snapshot waits if it is the first
 )
+
+// essential are the kinds that whoever reads them was granted by every manifest
+// there is, the reference's included. Where one is forbidden, this is a mistake
+// or an API server that starts: taken for an answer, it would say that there is
+// no Gateway, and every fleet would be removed.
+var essential = []string{
+	"GatewayClass", "Gateway", "HTTPRoute", v0alpha0.KindXBackendDestination, "Namespace", "Service", "EndpointSlice",
+	"Secret", "ConfigMap", "Deployment", "ServiceAccount",
+}
 
 // Missing is a kind that cannot be read at the moment.
 type Missing struct {
@@ -54,6 +66,7 @@ type watched struct {
 	gone    int  // answers in a row that it does not exist
 	version string
 	missing *Missing
+	said    string // why it is missing, as the server said last, outages aside
 }
 
 // Bounds of the pause between two attempts of a reflector to reconnect.
@@ -137,7 +150,7 @@ func (l listed) Replace(list []any, version string) error {
 func (w *watched) found() {
 	w.mu.Lock()
 	was := w.missing
-	w.missing, w.gone, w.read = nil, 0, true
+	w.missing, w.said, w.gone, w.read = nil, "", 0, true
 	first := !w.known
 	w.known = true
 	w.mu.Unlock()
@@ -153,7 +166,7 @@ func (w *watched) found() {
 // judge decides what an error means for the objects that there are. Only a
 // kind that does not exist has none for certain, and even that is believed at
 // once only where nothing was read before: a server that starts may not know
-// all of its kinds yet.
+// all of its kinds yet. That an essential kind is forbidden is no answer.
 func (w *watched) judge(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,7 +194,11 @@ func (w *watched) judge(err error) {
 		w.log.Warn("kind cannot be read", "kind", w.kind.name, "why", m.Why, "kept", m.Kept, "err", err)
 	}
 	w.missing = m
-	if !w.known && m.Why != Unreachable {
+	if m.Why == Unreachable {
+		return
+	}
+	w.said = m.Why
+	if !w.known && !(m.Why == Forbidden && slices.Contains(essential, w.kind.name)) {
 		w.known = true
 		w.answered()
 	}
@@ -218,7 +235,15 @@ func (w *watched) state() (*Missing, bool) {
 func (w *watched) unread() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.read && w.missing != nil && w.missing.Why == Forbidden
+	return !w.read && w.said == Forbidden
+}
+
+// none reports whether there is nothing of the kind to wait for: the server says
+// that it has no such kind, or it never let us read it, see Unread.
+func (w *watched) none() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.read && (w.said == Forbidden || w.missing != nil && w.missing.Why == NotInstalled)
 }
 
 // served returns the version that the server has.
