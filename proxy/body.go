@@ -140,6 +140,15 @@ func (u *upload) ended() error {
 	return u.err
 }
 
+// leave ends what the upload may do to the client's connection. The transport
+// of HTTP/2 may read on behind a call that has ended, in a goroutine of its
+// own, when the handler has returned and its connection is no longer there.
+func (u *upload) leave() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answered = true
+}
+
 // release lifts the bound on the client's silence.
 func (u *upload) release() {
 	u.mu.Lock()

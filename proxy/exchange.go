@@ -73,6 +73,9 @@ func (p *port) handle(w http.ResponseWriter, r *http.Request) {
 func (e *exchange) end() {
 	v := recover()
 	e.watch.stop()
+	if e.upload != nil {
+		e.upload.leave()
+	}
 	e.cancel(nil)
 	if v != nil && v != http.ErrAbortHandler {
 		e.port.server.o.Log.Error("BUG: a request panicked", "gateway", e.port.gateway, "method", e.r.Method, "panic", v, "stack", string(debug.Stack()))

@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/egret-gateway/egret/plan"
+)
+
+// deaf is a backend's listener whose connections read nothing once it is shut,
+// until it is opened.
+type deaf struct {
+	net.Listener
+	gate *gate
+}
+
+type gate struct {
+	mu     sync.Mutex
+	opened chan struct{} // nil = open
+}
+
+func (g *gate) shut() (open func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	opened := make(chan struct{})
+	g.opened = opened
+	return sync.OnceFunc(func() { close(opened) })
+}
+
+func (d deaf) Accept() (net.Conn, error) {
+	c, err := d.Listener.Accept()
+	return deafConn{c, d.gate}, err
+}
+
+type deafConn struct {
+	net.Conn
+	gate *gate
+}
+
+func (c deafConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.gate.mu.Lock()
+	opened := c.gate.opened
+	c.gate.mu.Unlock()
+	if opened != nil {
+		<-opened
+	}
+	return n, err
+}
+
+// TestUploadOutlivesItsExchange: the transport of HTTP/2 does not wait for its
+// own writer of the body. One that was held up by the backend reads on when the
+// client's request has ended, and must find nothing to touch there.
+func TestUploadOutlivesItsExchange(t *testing.T) {
+	h2c := func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) }
+	f := func(name string, change func(*http.Transport), status int, end func(leave func())) {
+		inBubble(t, name, func(t *testing.T, r *rig) {
+			l, b := r.at("b")
+			b.Protocol = plan.HTTP2
+			g := &gate{}
+			arrived := make(chan struct{})
+			var protocols http.Protocols
+			protocols.SetUnencryptedHTTP2(true)
+			s := &http.Server{Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				close(arrived)
+				io.Copy(io.Discard, req.Body)
+			})}
+			go s.Serve(deaf{l, g})
+			t.Cleanup(func() { s.Close() })
+			r.apply(simple(b, timeout(2*time.Second))) // before anybody pings the backend
+
+			client := &http.Client{Transport: r.transport(change)}
+			in, out := io.Pipe()
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			req, _ := http.NewRequestWithContext(ctx, "POST", "http://x/upload", in)
+			got := make(chan int, 1)
+			go func() {
+				res, err := client.Do(req)
+				if err != nil {
+					got <- 0
+					return
+				}
+				res.Body.Close()
+				got <- res.StatusCode
+			}()
+			out.Write([]byte("some"))
+			<-arrived
+			synctest.Wait() // what the connections say to each other at first has been said
+			open := g.shut()
+			t.Cleanup(open)
+			go func() { // more than the backend's connection holds
+				defer out.Close()
+				for range 64 {
+					if _, err := out.Write(make([]byte, 16<<10)); err != nil {
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			end(leave)
+			if got := <-got; got != status {
+				t.Errorf("status %d, want %d", got, status)
+			}
+			r.record()
+			synctest.Wait() // the handler has returned
+			open()
+			synctest.Wait() // the writer has gone on
+		})
+	}
+	f("a client of HTTP/2 that leaves", h2c, 0, func(leave func()) { leave() })
+	f("a time-out of the route", h2c, 504, func(func()) {})
+}
