@@ -55,7 +55,10 @@ func (s *scene) hold(t *testing.T, r row) {
 
 // calm is how long everything has to go well before something is killed, and
 // afterwards.
-const calm = 3 * time.Second
+const calm = 2 * time.Second
+
+// stream is of two seconds.
+const stream = `{"model": "gpt-4-external", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100, "stream": true, "stream_options": {"include_usage": true}}`
 
 // load is a stage.Load with what is right for it.
 type load struct {
@@ -75,7 +78,7 @@ func (s *scene) begin(t *testing.T, caller, gone *person) []*load {
 	strangers := func(r row, _ bool) []string { return slices.Concat(r.strangers, r.calls) }
 	api := func(r row, _ bool) []string { return r.api }
 	return []*load{
-		{s.Load(t, stage.Steady{Token: caller.token, Rate: 100, Streams: 20}), "calls", []string{"200"}, calls},
+		{s.Load(t, stage.Steady{Token: caller.token, Rate: 100, Streams: 20, Stream: stream}), "calls", []string{"200"}, calls},
 		{s.Load(t, stage.Steady{Token: gone.token, Rate: 5}), "calls with a revoked token", []string{"401"}, strangers},
 		{s.Load(t, stage.Steady{Token: caller.login, Rate: 2, Method: http.MethodGet, URL: s.URL("/v1/models")}), "model lists", []string{"200"}, api},
 		{s.Load(t, stage.Steady{Token: caller.login, Rate: 2, Method: http.MethodGet, URL: s.URL("/maas-api/v1/api-keys")}), "key lists", []string{"200"}, api},

@@ -75,7 +75,7 @@ func prepare(t *testing.T, c *cluster.Cluster) *scene {
 	}
 	token := s.enterprise(t)
 	s.begin(t, "calls", 200, stage.Steady{Token: token, Rate: 20})
-	s.begin(t, "streams", 200, stage.Steady{Token: token, Streams: 4, Stream: words(80)})
+	s.begin(t, "streams", 200, stage.Steady{Token: token, Streams: 4, Stream: words(50)})
 	s.begin(t, "models", 200, stage.Steady{Token: s.Person(t), Rate: 3, Method: http.MethodGet, URL: s.URL("/v1/models")})
 	// One after the other: the previous release fails when a person mints twice at once.
 	s.begin(t, "mints", 201, stage.Steady{Token: s.Person(t), Streams: 1, URL: s.URL("/maas-api/v1/tokens"), Stream: `{"expiration": "1h"}`})
