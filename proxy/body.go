@@ -71,7 +71,7 @@ type upload struct {
 	limit   time.Duration
 
 	mu       sync.Mutex
-	answered bool  // the answer has begun: its own idle time counts
+	answered bool  // the answer has begun, and its own idle time counts, or nobody waits for it any more
 	err      error // why the client's body ended; io.EOF when well
 }
 
@@ -80,6 +80,7 @@ type upload struct {
 func (e *exchange) startUpload(limit time.Duration) *upload {
 	e.ctl.EnableFullDuplex() // HTTP/1.1: an answer may begin before the body has ended
 	e.upload = &upload{e: e, limit: limit, trailer: trailerNames(e.r.Trailer)}
+	e.watch.streams(e.upload.abandon)
 	return e.upload
 }
 
@@ -147,6 +148,17 @@ func (u *upload) leave() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.answered = true
+}
+
+// abandon makes a read that waits for the client return, unless the body has
+// ended: then there is none, and a deadline would look like the client's end.
+func (u *upload) abandon() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil && !u.answered {
+		u.answered = true // or the next read would be given time again
+		u.e.ctl.SetReadDeadline(past)
+	}
 }
 
 // release lifts the bound on the client's silence.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
 )
 
@@ -116,4 +118,60 @@ func TestUploadOutlivesItsExchange(t *testing.T) {
 	}
 	f("a client of HTTP/2 that leaves", h2c, 0, func(leave func()) { leave() })
 	f("a time-out of the route", h2c, 504, func(func()) {})
+}
+
+// TestStalledUpload: a client that stops in the middle of its body does not
+// lengthen the route's time-out. net/http waits for the reader of a body before
+// it gives up a call of HTTP/1.1.
+func TestStalledUpload(t *testing.T) {
+	reads := func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) }
+	f := func(name string, backend plan.Protocol, limit func(*plan.Rule)) {
+		inBubble(t, "gateway-79 "+name, func(t *testing.T, r *rig) {
+			b := r.backend("b", reads)
+			b.Protocol = backend
+			r.apply(simple(b, limit))
+			c := r.dial()
+			io.WriteString(c, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nsome")
+			began := time.Now()
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || res.StatusCode != 504 || !res.Close || time.Since(began) != 2*time.Second {
+				t.Fatalf("%v, %v after %v", res, err, time.Since(began))
+			}
+			if got := r.record(); got.Outcome != engine.TimedOut || got.Code != string(engine.NoTime) {
+				t.Errorf("record %s %s", got.Outcome, got.Code)
+			}
+		})
+	}
+	f("of the request", plan.HTTP, timeout(2*time.Second))
+	f("of the request, with a backend of HTTP/2", plan.HTTP2, timeout(2*time.Second))
+	f("of an attempt", plan.HTTP, func(r *plan.Rule) { r.Timeouts.Backend = 2 * time.Second })
+	inBubble(t, "gateway-79 of a client of HTTP/2", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", reads), timeout(2*time.Second)))
+		client := &http.Client{Transport: r.transport(func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) })}
+		body, in := io.Pipe()
+		go io.WriteString(in, "some")
+		defer in.Close()
+		began := time.Now()
+		res, err := client.Post("http://x/upload", "text/plain", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != 504 || time.Since(began) != 2*time.Second {
+			t.Errorf("%d after %v", res.StatusCode, time.Since(began))
+		}
+	})
+	inBubble(t, "gateway-79 an upload that has ended keeps its connection", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", func(w http.ResponseWriter, req *http.Request) { reads(w, req); <-req.Context().Done() }), timeout(2*time.Second)))
+		c := r.dial()
+		b := bufio.NewReader(c)
+		for range 2 {
+			io.WriteString(c, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nsome")
+			res, err := http.ReadResponse(b, nil)
+			if err != nil || res.StatusCode != 504 || res.Close {
+				t.Fatalf("%v, %v", res, err)
+			}
+			io.Copy(io.Discard, res.Body)
+		}
+	})
 }

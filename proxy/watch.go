@@ -58,6 +58,8 @@ type watch struct {
 	due   time.Time // of the present wait; zero = never
 	end   time.Time // of the whole request, or of the attempt; zero = never
 	over  bool
+
+	abandon func() // of the body that streams upstream; nil = none does
 }
 
 // begin starts a wait for what, of at most limit; a limit of 0 or less is only
@@ -89,6 +91,15 @@ func (w *watch) until(end time.Time) {
 	w.end = end
 }
 
+// streams has the end of a wait for an answer abandon the body that streams
+// meanwhile: net/http does not give up a call of HTTP/1.1 before the reader of
+// its body has returned, and that waits for the client.
+func (w *watch) streams(abandon func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abandon = abandon
+}
+
 // expire ends the exchange when the present wait is really over: it may have
 // ended, or been followed by another, while the timer fired.
 func (w *watch) expire() {
@@ -107,6 +118,10 @@ func (w *watch) expire() {
 	switch w.what {
 	case forBody:
 		w.ctl.SetReadDeadline(past)
+	case forAnswer:
+		if w.abandon != nil {
+			w.abandon()
+		}
 	case forClient:
 		w.ctl.SetWriteDeadline(past)
 	}
