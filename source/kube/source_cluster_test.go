@@ -67,7 +67,7 @@ kind: EndpointSlice
 metadata: {name: a-1, labels: {kubernetes.io/service-name: a}}
 addressType: IPv4
 ports: [{port: 8080}]
-endpoints: [{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}]`)
+endpoints: [{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p, uid: u}}]`)
 	w := start(t)
 	w.sees("a Secret", func(s *source.Snapshot) bool { return in(s.Secrets, ns, "key") != nil })
 	t.Run("objects are typed, sorted and trimmed", func(t *testing.T) {
@@ -79,7 +79,7 @@ endpoints: [{addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}]`)
 		if in(s.Secrets, ns, "release") != nil {
 			t.Error("a Secret that nothing can refer to is there")
 		}
-		if e := in(s.EndpointSlices, ns, "a-1"); e.Endpoints[0].TargetRef != nil || e.Endpoints[0].Addresses[0] != "10.0.0.1" {
+		if e := in(s.EndpointSlices, ns, "a-1"); *e.Endpoints[0].TargetRef != (corev1.ObjectReference{UID: "u"}) || e.Endpoints[0].Addresses[0] != "10.0.0.1" {
 			t.Errorf("the EndpointSlice is %+v", e)
 		}
 		if !slices.IsSortedFunc(s.Namespaces, func(a, b *corev1.Namespace) int { return strings.Compare(a.Name, b.Name) }) {
