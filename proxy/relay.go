@@ -160,8 +160,8 @@ func (r *relay) broken(err error) {
 		return
 	}
 	r.x.Record.Reason = err.Error()
-	if len(r.held) > 0 {
-		r.write(r.x.Chunk(r.ctx, r.held, true), false)
+	if r.plan.Hold {
+		r.void(err)
 	}
 	reason := "the model backend broke off its answer"
 	if r.outcome == engine.TimedOut {
@@ -170,4 +170,16 @@ func (r *relay) broken(err error) {
 	r.write(r.x.BreakOff(reason), true)
 	r.ctl.Flush()
 	panic(http.ErrAbortHandler)
+}
+
+// void passes on what is held of half an answer that is no stream. It is of no
+// use to anybody, and free, also when its usage has come.
+func (r *relay) void(err error) {
+	failure := engine.NoAnswer
+	if r.outcome == engine.TimedOut {
+		failure = engine.NoTime
+	}
+	r.x.Fail(failure, err.Error())
+	r.x.Refusal = nil // its head has left: this is not what the client got
+	r.write(r.held, false)
 }

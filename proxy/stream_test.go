@@ -226,6 +226,37 @@ func TestBroken(t *testing.T) {
 	f("a large answer is cut", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"+big, 200, big[:largeBuffer])
 }
 
+// TestHalfAnswers: half a stream is what its caller has read, and counts; half
+// an answer that is no stream is of no use, and is free, as on Envoy.
+func TestHalfAnswers(t *testing.T) {
+	f := func(name, contentType, piece string, charged bool) {
+		inBubble(t, name, func(t *testing.T, r *rig) {
+			r.apply(simple(r.raw("b", func(c net.Conn, b *bufio.Reader) {
+				readRequest(b)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: "+contentType+"\r\nContent-Length: 1000\r\n\r\n")
+				for range 2 {
+					io.WriteString(c, piece)
+					synctest.Wait() // it has passed
+				}
+			})))
+			res, err := r.client.Post("http://x/v1/chat/completions", "application/json", strings.NewReader(chatCall))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err == nil || !strings.HasPrefix(string(body), piece+piece) {
+				t.Errorf("got %q, %v", body, err)
+			}
+			if got := r.record(); got.Outcome != engine.UpstreamGone || got.Status != 200 || got.Code != "" || got.Reason == "" || (got.Usage.Total > 0) != charged {
+				t.Errorf("record %+v", got)
+			}
+		})
+	}
+	f("maas-100 of a stream", "text/event-stream", `data: {"choices":[{"delta":{"content":"hi"}}]}`+"\n\n", true)
+	f("of a unary call", "application/json", `{"choices":[{"message":{"content":"hi"}}],"usage":{"total_tokens":7},`, false)
+}
+
 func strconvHex(n int) []byte {
 	var b []byte
 	for ; n > 0; n >>= 4 {
