@@ -160,7 +160,8 @@ type rig struct {
 	pool     *provider.Pool
 	records  chan engine.Record
 	log      *syncBuffer
-	buggy    atomic.Bool // every request panics
+	buggy    atomic.Bool   // every request panics
+	ledger   time.Duration // that a record takes
 	client   *http.Client
 
 	mu       sync.Mutex
@@ -190,6 +191,7 @@ func newRig(t testing.TB, inMemory bool) *rig {
 	e := engine.New(engine.Deps{
 		Limiter: quota.NewMemory(quota.Options{}), Now: time.Now, NewID: r.newID, Random: func(int64) int64 { return 0 }, Log: log,
 		Record: func(x *engine.Record) {
+			time.Sleep(r.ledger)
 			select {
 			case r.records <- *x:
 			default: // nobody counts

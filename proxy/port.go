@@ -146,4 +146,24 @@ func (p *port) drain(limit time.Duration) {
 	p.cut(errDrained)
 	p.http.Close()
 	p.upgraded.Wait()
+	p.settle()
+}
+
+// settling bounds how long requests that were cut may take to be charged and
+// recorded: the state behind the engine is closed after the port.
+const settling = 2 * time.Second
+
+// settle waits until no request is under way: closing an HTTP server waits for
+// none of its handlers.
+func (p *port) settle() {
+	tick := time.NewTicker(settling / 100)
+	defer tick.Stop()
+	for end := time.After(settling); p.active.Load() > 0; {
+		select {
+		case <-end:
+			p.server.o.Log.Warn("requests were cut that nobody has charged or recorded", "gateway", p.gateway, "port", p.number, "requests", p.active.Load())
+			return
+		case <-tick.C:
+		}
+	}
 }

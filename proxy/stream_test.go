@@ -257,6 +257,39 @@ func TestHalfAnswers(t *testing.T) {
 	f("of a unary call", "application/json", `{"choices":[{"message":{"content":"hi"}}],"usage":{"total_tokens":7},`, false)
 }
 
+// TestCutStreamsAreRecorded: what is behind the engine ends with Shutdown, and
+// a stream that the end of the drain cuts has been accounted for by then.
+func TestCutStreamsAreRecorded(t *testing.T) {
+	for _, way := range []struct {
+		name   string
+		change func(*http.Transport)
+	}{
+		{"HTTP 1.1", nil},
+		{"h2c", func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) }},
+	} {
+		inBubble(t, way.name, func(t *testing.T, r *rig) {
+			r.ledger = time.Second
+			r.apply(simple(r.backend("b", events(1500*time.Millisecond, 1000)))) // none at the moment of the cut
+			client := &http.Client{Transport: r.transport(way.change)}
+			res, err := client.Post("http://x/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			go io.Copy(io.Discard, res.Body)
+			r.server.Shutdown()
+			select {
+			case got := <-r.records:
+				if got.Outcome != engine.UpstreamGone || got.Usage.Total == 0 {
+					t.Errorf("record %+v", got)
+				}
+			default:
+				t.Error("there is no record")
+			}
+		})
+	}
+}
+
 func strconvHex(n int) []byte {
 	var b []byte
 	for ; n > 0; n >>= 4 {
