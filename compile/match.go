@@ -26,6 +26,11 @@ func match(m *gwv1.HTTPRouteMatch) (plan.Match, error) {
 		out.Method = string(*m.Method)
 	}
 	for _, h := range m.Headers {
+		if plan.Trusted(string(h.Name)) {
+			// Nobody's request has it when the native plane matches; Envoy
+			// chooses a route before the engine has dropped what clients wrote.
+			return out, fmt.Errorf("header %s: names that begin with X-MaaS- are the gateway's own, and are dropped from requests before they are matched", h.Name)
+		}
 		v, err := valueMatch(h.Type, h.Value)
 		if err != nil {
 			return out, fmt.Errorf("header %s: %w", h.Name, err)
