@@ -91,6 +91,7 @@ func (x *Exchange) End(ctx context.Context, outcome Outcome, sent int64) *Record
 		return &x.Record
 	}
 	x.finished = true
+	x.engine.room.give(x.kept)
 	r := &x.Record
 	r.Outcome, r.Sent = outcome, sent
 	x.settle(ctx)

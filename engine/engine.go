@@ -30,6 +30,10 @@ type Deps struct {
 	Log     *slog.Logger
 	// BodyLimit bounds buffered request bodies in bytes; 0 = DefaultBodyLimit.
 	BodyLimit int64
+	// BodyRoom bounds those of all requests together, and is at least
+	// BodyLimit; 0 = a quarter of the process's memory limit, or
+	// DefaultBodyRoom where there is none.
+	BodyRoom int64
 	// Proof returns what shows a backend that the request comes from one of
 	// our gateways, "" for backends that get none. It is asked for Services of
 	// the platform only and must not block; nil shows nothing to anybody.
@@ -42,6 +46,7 @@ type Deps struct {
 type Engine struct {
 	deps    Deps
 	program atomic.Pointer[program]
+	room    room
 	told    atomic.Int64 // when it was said last that limits cannot be checked, in Unix seconds
 }
 
@@ -57,7 +62,10 @@ func New(d Deps) *Engine {
 	if d.BodyLimit <= 0 {
 		d.BodyLimit = DefaultBodyLimit
 	}
-	e := &Engine{deps: d}
+	if d.BodyRoom <= 0 {
+		d.BodyRoom = bodyRoom()
+	}
+	e := &Engine{deps: d, room: room{limit: max(d.BodyRoom, d.BodyLimit)}}
 	e.program.Store(&program{plan: &plan.Plan{}})
 	return e
 }

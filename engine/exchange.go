@@ -33,6 +33,7 @@ type Exchange struct {
 
 	body   []byte // as read; nil when it streams
 	read   bool   // Body was called
+	kept   int64  // bytes of room that the body takes
 	call   dialect.Call
 	ai     bool // an AI call: call is set
 	asked  bool // the request sent upstream asks for usage on the client's behalf

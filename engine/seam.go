@@ -49,7 +49,7 @@ type Step int
 // Steps.
 const (
 	Forward  Step = iota // call Attempt(1)
-	NeedBody             // read the whole body, at most Exchange.BodyLimit bytes, then call Body
+	NeedBody             // read the whole body, at most Exchange.BodyLimit bytes and as Exchange.Keep has room, then call Body
 	Refuse               // answer with Exchange.Refusal
 )
 

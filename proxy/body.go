@@ -22,6 +22,10 @@ func (e *exchange) readBody() engine.Step {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
+		if busy := e.x.Keep(cap(buf)); busy != nil {
+			e.w.Header().Set("Connection", "close")
+			return e.x.Refuse(busy)
+		}
 		n, err := e.r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {

@@ -182,13 +182,13 @@ func (o outside) Accept() (net.Conn, error) {
 	return counted{c, o.by}, err
 }
 
-func newRig(t testing.TB, inMemory bool) *rig {
+func newRig(t testing.TB, inMemory bool, tweaks ...func(*engine.Deps)) *rig {
 	r := &rig{TB: t, inMemory: inMemory, records: make(chan engine.Record, 4096), log: &syncBuffer{}, services: map[string]*Memory{}}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dialer := &provider.Dialer{Memory: r.dialService, Guard: func(netip.Addr) error { return nil }}
 	dialer.Gateway = func(ctx context.Context, g string, port int32) (net.Conn, error) { return r.server.Dial(ctx, g, port) }
 	r.pool = provider.NewPool(dialer)
-	e := engine.New(engine.Deps{
+	deps := engine.Deps{
 		Limiter: quota.NewMemory(quota.Options{}), Now: time.Now, NewID: r.newID, Random: func(int64) int64 { return 0 }, Log: log,
 		Record: func(x *engine.Record) {
 			time.Sleep(r.ledger)
@@ -197,8 +197,11 @@ func newRig(t testing.TB, inMemory bool) *rig {
 			default: // nobody counts
 			}
 		},
-	})
-	r.server = New(Options{Engine: e, Pool: r.pool, Listen: r.listen, Drain: 5 * time.Second, Log: log})
+	}
+	for _, tweak := range tweaks {
+		tweak(&deps)
+	}
+	r.server = New(Options{Engine: engine.New(deps), Pool: r.pool, Listen: r.listen, Drain: 5 * time.Second, Log: log})
 	r.client = &http.Client{
 		Transport:     r.transport(nil),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

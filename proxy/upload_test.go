@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -172,6 +173,55 @@ func TestStalledUpload(t *testing.T) {
 				t.Fatalf("%v, %v", res, err)
 			}
 			io.Copy(io.Discard, res.Body)
+		}
+	})
+}
+
+// TestBodyRoom: the bodies that are read whole share a room, which they take as
+// they grow and leave with their requests.
+func TestBodyRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, true, func(d *engine.Deps) { d.BodyLimit, d.BodyRoom = 64<<10, 96<<10 })
+		r.apply(simple(r.backend("b", echo("b"))))
+		chat := func(size int, length string) (net.Conn, func() *http.Response) {
+			c := r.dial()
+			io.WriteString(c, aiCall+length+"\r\n\r\n")
+			io.WriteString(c, `{"model":"m","x":"`+strings.Repeat("x", size))
+			synctest.Wait()
+			return c, func() *http.Response {
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.Copy(io.Discard, res.Body)
+				return res
+			}
+		}
+		one := func(length string) *http.Response {
+			_, answer := chat(40<<10, length)
+			return answer()
+		}
+		const whole, chunked = "Content-Length: 60000", "Transfer-Encoding: chunked\r\n\r\nF000"
+		c, first := chat(60000-20, whole)
+		for _, length := range []string{whole, chunked} {
+			if res := one(length); res.StatusCode != 503 || res.Header.Get("Retry-After") != "1" {
+				t.Errorf("%s: %v", length, res)
+			}
+			if got := r.record(); got.Code != "busy" || !strings.HasPrefix(got.Reason, "busy: ") {
+				t.Errorf("%s: record %s %s", length, got.Code, got.Reason)
+			}
+		}
+		if res, _ := r.send("POST", "http://x/v1/chat/completions", chatCall); res.StatusCode != 200 {
+			t.Errorf("a small body beside it: %d", res.StatusCode)
+		}
+		r.record()
+		io.WriteString(c, `"}`)
+		if res := first(); res.StatusCode != 200 {
+			t.Errorf("the first: %d", res.StatusCode)
+		}
+		r.record()
+		if res, _ := r.send("POST", "http://x/v1/chat/completions", `{"model":"m","x":"`+strings.Repeat("x", 60000)+`"}`); res.StatusCode != 200 {
+			t.Errorf("after it: %d", res.StatusCode)
 		}
 	})
 }

@@ -132,6 +132,9 @@ func (f *flow) requestBody(r *extproc.HttpBody) *extproc.ProcessingResponse {
 	if int64(len(b)) > f.x.BodyLimit() {
 		return f.forward(f.x.Refuse(f.x.TooLarge()), b, toRequestBody)
 	}
+	if busy := f.x.Keep(len(b)); busy != nil {
+		return f.forward(f.x.Refuse(busy), b, toRequestBody)
+	}
 	ctx, cancel := context.WithTimeout(f.ctx, decide)
 	defer cancel()
 	return f.forward(f.x.Body(ctx, b), b, toRequestBody)

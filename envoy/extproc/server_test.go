@@ -426,3 +426,25 @@ func TestReady(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBodyRoom: bodies take room that they leave with their requests.
+func TestBodyRoom(t *testing.T) {
+	w := newWorld(t, Options{BodyLimit: 100})
+	const call = `{"model":"m","messages":[{"role":"user","content":"a body of more than half the room"}]}`
+	first := w.begin()
+	if got := refusal(w.chat(first, call)); got != 0 {
+		t.Fatalf("the first: %d", got)
+	}
+	out := w.chat(w.begin(), call)
+	if got := changes(out.GetImmediateResponse().GetHeaders()); refusal(out) != 503 || !cmp.Equal(got["retry-after"], []string{"1"}) {
+		t.Errorf("beside it: %v", out)
+	}
+	if r := w.record(); r.Code != "busy" || !strings.HasPrefix(r.Reason, "busy: ") {
+		t.Errorf("%+v", r)
+	}
+	w.log(first.id, &logged.HTTPAccessLogEntry{})
+	w.record()
+	if got := refusal(w.chat(w.begin(), call)); got != 0 {
+		t.Errorf("after it: %d", got)
+	}
+}

@@ -53,6 +53,7 @@ func newWorld(t *testing.T, o Options) *world {
 		Now:    func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) },
 		NewID:  func() string { return fmt.Sprintf("%032x", ids.Add(1)) },
 		Random: func(int64) int64 { return 0 }, Log: slog.New(slog.DiscardHandler),
+		BodyLimit: o.BodyLimit, BodyRoom: o.BodyLimit * 3 / 2,
 	})
 	w.Server = New(o)
 	p := onePlan()
