@@ -99,6 +99,9 @@ func TestQuickstart(t *testing.T) {
 			return is(c.Kubectl(t, "get", "deployment", d[1], "-n", d[0], "-o", "jsonpath={.spec.template.spec.containers[*].name}"), d[2])
 		})
 		c.Kubectl(t, "rollout", "status", "deployment/"+d[1], "-n", d[0], "--timeout=120s")
+		c.Eventually(t, time.Minute, "the pods of before, which count for themselves, are gone", func() error {
+			return is(c.Kubectl(t, "get", "pods", "-n", d[0], "-l", "app="+d[1], "-o", "jsonpath={.items[?(@.metadata.deletionTimestamp)].metadata.name}"), "")
+		})
 	}
 	t.Run("Envoy in front, native behind", func(t *testing.T) { validate(t, c, people, env, blocks[7]) })
 
