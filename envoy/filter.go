@@ -33,6 +33,7 @@ func listenerFilters(meta ...string) []*hcmv3.HttpFilter {
 	ask := extProc(meta...)
 	ask.RouteCacheAction = extprocv3.ExternalProcessor_RETAIN
 	ask.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: namespaces()}
+	ask.ProcessingMode.RequestTrailerMode = extprocv3.ProcessingMode_SEND // names that mean trust are taken out; requests without any ask nothing more
 	return []*hcmv3.HttpFilter{
 		httpFilter(filterExtProc, ask),
 		httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
@@ -72,7 +73,7 @@ func hasTry() *treev3.Matcher_MatcherList_Predicate {
 }
 
 // extProc is what both filters have in common. The heads are always shown;
-// the engine asks for bodies and trailers as it needs them.
+// the engine asks for bodies and an answer's trailers as it needs them.
 func extProc(meta ...string) *extprocv3.ExternalProcessor {
 	service := grpcService(ClusterLocal)
 	service.InitialMetadata = pairs(meta...)

@@ -3,7 +3,9 @@ package extproc
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/envoy"
+	"github.com/egret-gateway/egret/plan"
 )
 
 // decide bounds how long a decision may take, so that the answer is ours and
@@ -63,11 +66,13 @@ func (f *flow) answer(m *extproc.ProcessingRequest) *extproc.ProcessingResponse 
 		f.whole(nil)
 		return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
 	case *extproc.ProcessingRequest_RequestTrailers:
-		f.calm()
+		if !f.reply.begun {
+			f.calm()
+		}
 		if f.attempt == nil {
 			return f.bodiless()
 		}
-		return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
+		return trailers(r.RequestTrailers)
 	}
 	return nil
 }
@@ -146,6 +151,18 @@ func (f *flow) bodiless() *extproc.ProcessingResponse {
 	r := incomplete("it has trailers and no body")
 	f.x.Refuse(r)
 	return f.refuse(r, engine.Done)
+}
+
+// trailers passes those of a request on, without the names that mean trust.
+func trailers(t *extproc.HttpTrailers) *extproc.ProcessingResponse {
+	var c change
+	_, has := read(t.GetTrailers())
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		if plan.Trusted(name) {
+			c.remove(name)
+		}
+	}
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{HeaderMutation: c.mutation()}}}
 }
 
 // forward lets the request go on, as the engine wants it sent. b is its body

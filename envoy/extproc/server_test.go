@@ -10,6 +10,7 @@ import (
 
 	logged "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	filter "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -446,5 +447,19 @@ func TestBodyRoom(t *testing.T) {
 	w.record()
 	if got := refusal(w.chat(w.begin(), call)); got != 0 {
 		t.Errorf("after it: %d", got)
+	}
+}
+
+// TestRequestTrailers: trailers pass without the names that mean trust.
+func TestRequestTrailers(t *testing.T) {
+	w := newWorld(t, Options{})
+	x := w.begin()
+	w.get(x)
+	out := x.tell(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestTrailers{
+		RequestTrailers: &extproc.HttpTrailers{Trailers: headers("x-maas-username: root", "x-sum: 1", "x_maas_group: admins", "x-maasy: free")},
+	}})
+	got := out.GetRequestTrailers().GetHeaderMutation()
+	if diff := cmp.Diff([]string{"x-maas-username", "x_maas_group"}, got.GetRemoveHeaders()); diff != "" || len(got.GetSetHeaders()) > 0 {
+		t.Errorf("%v (-want +got)\n%s", out, diff)
 	}
 }

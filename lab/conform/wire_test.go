@@ -135,25 +135,50 @@ func socket(t *testing.T, version string) {
 func trailers(t *testing.T, version string) {
 	seen := make(chan http.Header, 1)
 	_, b := wire(t, version, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/early" {
+			http.NewResponseController(w).EnableFullDuplex()
+			http.NewResponseController(w).Flush()
+		}
 		io.Copy(io.Discard, r.Body)
 		seen <- r.Trailer
-		w.Header().Set("Trailer", "X-Sum")
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "answer")
 		io.WriteString(w, "body")
-		w.Header().Set("X-Sum", "answer")
 	})
-	c, r := b.dial(t)
-	io.WriteString(c, "POST /x HTTP/1.1\r\nHost: gw.example.com\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: request\r\n\r\n")
-	res, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
+	f := func(path, want string) {
+		t.Helper()
+		c, r := b.dial(t)
+		io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: gw.example.com\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"+
+			"Trailer: X-Sum, X-MaaS-Username, x_maas_group\r\n\r\nd\r\n"+`{"model":"m"}`+"\r\n")
+		end := func() {
+			io.WriteString(c, "0\r\nX-MaaS-Username: root\r\nX-Sum: request\r\nx_maas_group: admins\r\n\r\n")
+		}
+		if path != "/early" {
+			end()
+		}
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path == "/early" {
+			end()
+		}
+		io.Copy(io.Discard, res.Body)
+		if got := res.Trailer.Get("X-Sum"); got != "answer" {
+			t.Errorf("%s: the client got trailers %v", path, res.Trailer)
+		}
+		got := <-seen
+		if got.Get("X-Sum") != want {
+			t.Errorf("%s: the backend got trailers %v", path, got)
+		}
+		for name, v := range got {
+			if plan.Trusted(name) && len(v) > 0 {
+				t.Errorf("%s: the backend got the trailer %s: %q", path, name, v)
+			}
+		}
 	}
-	io.Copy(io.Discard, res.Body)
-	if got := res.Trailer.Get("X-Sum"); got != "answer" {
-		t.Errorf("the client got trailers %v", res.Trailer)
-	}
-	if got := <-seen; got.Get("X-Sum") != "request" {
-		t.Errorf("the backend got trailers %v", got)
-	}
+	f("/x", "request")
+	f("/early", "request")        // when the answer has begun
+	f("/v1/chat/completions", "") // a body that is read whole has a length from there on
 }
 
 // eventByEvent has the backend send an event only when the client has the one
