@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +64,35 @@ func TestTimeouts(t *testing.T) {
 	})
 	f("one attempt", time.Hour, 504, 3*time.Second, func(r *plan.Rule) { r.Timeouts.Backend = 3 * time.Second })
 
+	h2c := func(tr *http.Transport) { tr.Protocols = new(http.Protocols); tr.Protocols.SetUnencryptedHTTP2(true) }
+	inBubble(t, "gateway-79 the answer that says so arrives over HTTP/2 too", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", slow(time.Hour)), timeout(2*time.Second)))
+		client := &http.Client{Transport: r.transport(h2c)}
+		for range 50 { // a timer and a writer raced
+			res, err := client.Get("http://x/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Body.Close(); res.StatusCode != 504 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+		}
+	})
+	inBubble(t, "gateway-79 and so does the error event of a stream", func(t *testing.T, r *rig) {
+		r.apply(simple(r.backend("b", events(1500*time.Millisecond, 5)), timeout(2*time.Second)))
+		client := &http.Client{Transport: r.transport(h2c)}
+		for range 50 {
+			res, err := client.Post("http://x/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			if res.Body.Close(); err == nil || !strings.Contains(string(body), `"error"`) {
+				t.Fatalf("got %q, %v", body, err)
+			}
+		}
+	})
+
 	inBubble(t, "gateway-81 the time is told upstream", func(t *testing.T, r *rig) {
 		b := r.backend("b", func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, r.Header.Get("X-Envoy-Expected-Rq-Timeout-Ms"))
@@ -77,6 +108,23 @@ func TestTimeouts(t *testing.T) {
 		began := time.Now()
 		if res, _ := r.send("GET", "http://x/", ""); res.StatusCode != 502 || time.Since(began) != 10*time.Second {
 			t.Errorf("%d after %v", res.StatusCode, time.Since(began))
+		}
+	})
+}
+
+// TestLastWords: the answer that says that the request's time is over is written
+// after its end, and is not cut off by it.
+func TestLastWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w := &watch{ctl: http.NewResponseController(httptest.NewRecorder()), cancel: cancel}
+		w.until(time.Now().Add(2 * time.Second))
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		w.begin(forClient, stall)
+		<-ctx.Done()
+		if took := time.Since(began); took != stall {
+			t.Errorf("cut off after %v, want %v", took, stall)
 		}
 	})
 }

@@ -63,13 +63,15 @@ type watch struct {
 }
 
 // begin starts a wait for what, of at most limit; a limit of 0 or less is only
-// bound by the end of the request.
+// bound by the end of the request. A client that is told that this has come has
+// the whole limit to take it.
 func (w *watch) begin(what wait, limit time.Duration) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.what, w.due = what, w.end
-	if limit > 0 && (w.end.IsZero() || now.Add(limit).Before(w.end)) {
+	ended := what == forClient && !now.Before(w.end)
+	if limit > 0 && (w.end.IsZero() || ended || now.Add(limit).Before(w.end)) {
 		w.due = now.Add(limit)
 	}
 	switch {
