@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/egret-gateway/egret/feed"
-	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/source"
 )
 
@@ -125,7 +124,7 @@ func (f *Fleet) volumes() []corev1.Volume {
 		}}},
 		projected(volumeToken,
 			token(feed.Audience, fileToken, 3600),
-			token(plan.ProofAudience, fileProof, 3600)),
+			token(source.ProofAudience, fileProof, 3600)),
 		projected(volumeKube,
 			token("", "token", 3607),
 			corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{

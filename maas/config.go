@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
 )
 
 // Config is what the API is told once, at its start. The names of its flags
@@ -236,7 +237,7 @@ func (o *options) flags(usage io.Writer) *flag.FlagSet {
 	f.TextVar(&o.ProbeVerify, "probe-verify", o.ProbeVerify,
 		"`whose` certificates are verified when models are asked: outside (all but Services'), all or none")
 	f.TextVar(&o.Proof, "gateway-proof", o.Proof,
-		"`what` callers prove in header "+plan.ProofHeader+": token (of a gateway's ServiceAccount, for audience "+plan.ProofAudience+") or none")
+		"`what` callers prove in header "+plan.ProofHeader+": token (of a gateway's ServiceAccount, for audience "+source.ProofAudience+") or none")
 	f.TextVar(&o.GatewayAccounts, "gateway-accounts", o.GatewayAccounts,
 		"`accounts` (namespace/name, with commas between) whose proof counts instead of those of the Gateway's fleet")
 	f.StringVar(&o.GatewayCertificate, "gateway-certificate", o.GatewayCertificate,

@@ -34,10 +34,6 @@ type Backend struct {
 // gateway, a word that only gateways with the same ledger can say.
 const ProofHeader = "X-Maas-Proof"
 
-// ProofAudience is that of the ServiceAccount token in ProofHeader towards the
-// MaaS API. The gateway sets it in place of any that the client sent.
-const ProofAudience = "maas-api"
-
 // Trusted reports whether a header field is one of those by which the
 // platform's own services tell each other who calls: X-MaaS-*, also with "_"
 // for "-", as servers read it that turn fields into variables (CGI, WSGI).

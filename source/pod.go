@@ -7,3 +7,7 @@ const PodPort = 15021
 // DrainWord is the environment variable with the word that the hook must say:
 // /drain?word=…. Whoever else reaches the port can stop nobody.
 const DrainWord = "EGRET_DRAIN_WORD"
+
+// ProofAudience is that of a pod's ServiceAccount token by which the MaaS API
+// knows that a request came through a gateway (plan.ProofHeader).
+const ProofAudience = "maas-api"

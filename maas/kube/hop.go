@@ -71,7 +71,7 @@ func (h *hop) proved(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	id, _, err := h.proofs.Identify(r.Context(), &h.source, ident.Question{
-		Rule: "hop", Token: proofs[0], Audiences: []string{plan.ProofAudience}, TTL: proofTTL,
+		Rule: "hop", Token: proofs[0], Audiences: []string{source.ProofAudience}, TTL: proofTTL,
 	})
 	var bad *ident.Rejected
 	switch {

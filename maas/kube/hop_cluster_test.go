@@ -16,6 +16,7 @@ import (
 
 	"github.com/egret-gateway/egret/maas"
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
 )
 
 func TestHop(t *testing.T) {
@@ -36,7 +37,7 @@ func TestHop(t *testing.T) {
 		})
 	}
 	audience := w.token(gatewayHome, gatewayUser, "egret-xds")
-	other := w.token(gatewayHome, "other", plan.ProofAudience)
+	other := w.token(gatewayHome, "other", source.ProofAudience)
 	f("the kubelet's probe needs no proof", "GET", "/health", "", 200)
 	f("a request without proof", "GET", "/v1/api-keys", "", 401)
 	f("the tier lookup wants one as well", "POST", "/v1/tiers/lookup", "", 401)

@@ -119,7 +119,7 @@ func start(t *testing.T, instance string, change ...func(*maas.Config)) *world {
 	var err error
 	w.reviews, err = kube.New(server.Config(), nil)
 	w.must(err)
-	w.proof = w.token(gatewayHome, gatewayUser, plan.ProofAudience)
+	w.proof = w.token(gatewayHome, gatewayUser, source.ProofAudience)
 	w.serve()
 	return w
 }

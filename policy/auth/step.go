@@ -125,7 +125,6 @@ func (p *Pipeline) result(ctx context.Context, s *step, e evaluator, in *rule.In
 // worthwhile is the time that a question should have.
 const worthwhile = 100 * time.Millisecond
 
-
 func (p *Pipeline) remembered(s *step, k cache.Key) (any, bool) {
 	e, ok := p.deps.Caches.steps.Get(k)
 	if !ok || !p.deps.Now().Before(e.at.Add(s.ttl)) {
