@@ -35,7 +35,7 @@ func (c *Controller) take(s source.Snapshot) {
 		}
 		key := keyOf(o)
 		seen[key] = true
-		if first := oldest[source.NodeID(class, o.Namespace, o.Name)]; first != o {
+		if first := oldest[source.NodeID(class, o.Namespace, o.Name)]; first != nil && first != o {
 			delete(c.gateways, key)
 			c.frozen[key] = &problem{string(gwv1.GatewayReasonInvalid), "Its pods would be taken for those of Gateway " + keyOf(first) + ", which was there first: the digests of both names are one. Give it another name."}
 			c.withheld = append(c.withheld, whole(o, class))
