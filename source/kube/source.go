@@ -167,15 +167,6 @@ func (s *Source) answered() {
 	}
 }
 
-func (s *Source) unknown() (out []string) {
-	for _, w := range s.watched {
-		if _, known := w.state(); !known {
-			out = append(out, w.kind.name)
-		}
-	}
-	return out
-}
-
 // awaited names the kinds that have not answered, and why if that is known.
 func (s *Source) awaited() (out []string) {
 	for _, w := range s.watched {

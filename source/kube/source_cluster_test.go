@@ -125,7 +125,7 @@ func TestFirstSnapshot(t *testing.T) {
 	}))
 	t.Run("B-35 nothing is served before every kind has answered", func(t *testing.T) {
 		<-held
-		await(t, "answer of all other kinds", func() bool { return slices.Equal(w.source.unknown(), []string{"AuthPolicy"}) })
+		await(t, "answer of all other kinds", func() bool { return slices.Equal(w.unknown(), []string{"AuthPolicy"}) })
 		select {
 		case <-w.source.ready:
 			t.Error("a snapshot is on its way without the policies")
@@ -280,7 +280,7 @@ func TestForbiddenAtStart(t *testing.T) {
 	f := func(want ...string) {
 		t.Helper()
 		await(t, strings.Join(want, ", ")+" that may not be read", func() bool {
-			return slices.Equal(w.source.unknown(), want) && !slices.ContainsFunc(want, func(k string) bool {
+			return slices.Equal(w.unknown(), want) && !slices.ContainsFunc(want, func(k string) bool {
 				m := w.missing(k)
 				return m == nil || m.Why != Forbidden
 			})

@@ -127,6 +127,16 @@ func (w *world) last() (source.Snapshot, source.Problems) {
 	return w.snapshot, w.problems
 }
 
+// unknown returns the kinds that have not answered.
+func (w *world) unknown() (out []string) {
+	for _, k := range w.source.watched {
+		if _, known := k.state(); !known {
+			out = append(out, k.kind.name)
+		}
+	}
+	return out
+}
+
 // lastUnread returns the policies that the last snapshot knows nothing of.
 func (w *world) lastUnread() []string {
 	w.mu.Lock()
