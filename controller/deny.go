@@ -45,18 +45,16 @@ func (c *Controller) denials(s *source.Snapshot) (out []feed.Denial) {
 // confirm tells the MaaS API, by annotations on the deny-list, once no pod is
 // left that could hold an earlier one.
 func (c *Controller) confirm() {
-	if !c.known((&feed.Feed{Denied: c.denied}).Epoch()) {
-		return
-	}
 	todo := delivery{}
 	for _, m := range c.deniers(&c.snapshot) {
 		if _, hash := source.Denials(m); m.Annotations[source.DeliveredAnnotation(c.o.Name)] != hash && c.delivered[m.Name] != hash {
-			todo[m.Name], c.delivered[m.Name] = hash, hash
+			todo[m.Name] = hash
 		}
 	}
-	if len(todo) == 0 {
+	if len(todo) == 0 || !c.known((&feed.Feed{Denied: c.denied}).Epoch()) {
 		return
 	}
+	maps.Copy(c.delivered, todo)
 	select {
 	case late := <-c.deliver: // not yet written: goes together
 		for name, hash := range late {

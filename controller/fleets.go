@@ -216,15 +216,14 @@ func (s *fleets) try(ctx context.Context, key string, w wish) {
 		case r.err != nil:
 			w.not = time.Now().Add(w.wait)
 			w.wait = min(2*w.wait, lastRetry)
-			s.wanted[key] = w
 		case r.state.Unsettled:
 			w.not, w.wait = time.Now().Add(firstRetry), firstRetry
-			s.wanted[key] = w
 		case len(r.state.Conflicts) > 0 || r.state.ReviewersRefused != "":
 			w.not, w.wait = time.Now().Add(lastRetry), firstRetry
-			s.wanted[key] = w
-		case key != pruning:
+		default:
 			w.not, w.wait = time.Now().Add(nextLook), firstRetry
+		}
+		if key != pruning || r.err != nil {
 			s.wanted[key] = w
 		}
 	}

@@ -230,6 +230,7 @@ func (c *Controller) led() {
 	for _, g := range c.gateways { // what another replica does meanwhile is not known
 		g.applied, g.failed = false, nil
 	}
+	clear(c.delivered) // what was still owed when the lead went was not written
 	if !c.lead.leading.Load() {
 		select {
 		case <-c.writes:

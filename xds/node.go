@@ -51,19 +51,22 @@ func (n *node) settled(now time.Time) bool {
 // closed returns for how long the gate may hold a stream back as things are:
 // not at all when everybody who is connected knows what is before the gate, and
 // the stream's host has somebody who does.
-func (n *node) closed(st *stream, now time.Time) (limit time.Duration) {
-	if n.set.gate() > 0 && !n.settled(now) {
-		limit = n.patience
+func (n *node) closed(st *stream, now time.Time) time.Duration {
+	switch {
+	case n.set.gate() == 0:
+		return 0
+	case !n.accompanied(st):
+		return companion
+	case !n.settled(now):
+		return n.patience
 	}
-	if n.set.gate() > 0 && !n.accompanied(st) {
-		limit = companion
-	}
-	return limit
+	return 0
 }
 
 // accompanied reports whether somebody of the stream's host hears what is
-// before the gate and it does not hear itself. After a restart of the server a router may be back before
-// its engine, and would ask it for what it has not heard of.
+// before the gate and it does not hear itself. After a restart of the server a
+// router may be back before its engine, and would ask it for what it has not
+// heard of.
 func (n *node) accompanied(st *stream) bool {
 	if st.host == "" {
 		return true
