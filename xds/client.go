@@ -25,7 +25,8 @@ import (
 const (
 	maxResponse = 32 << 20 // bytes
 	shortest    = 200 * time.Millisecond
-	longest     = 10 * time.Second // between two attempts
+	longest     = 2 * time.Second // between two attempts, as Envoy's are
+	connectTime = 10 * time.Second
 	applyTime   = time.Minute
 )
 
@@ -105,7 +106,7 @@ func (c *Client) Run(ctx context.Context, apply func(ctx context.Context, change
 		if ctx.Err() != nil {
 			return nil
 		}
-		if c.Now().Sub(began) > longest {
+		if c.Now().Sub(began) > connectTime {
 			pause = shortest
 		}
 		c.Log.Info("configuration stream ended; connecting again", "server", c.Target, "error", err, "in", pause)
@@ -128,7 +129,7 @@ func (c *Client) once(ctx context.Context, apply func(context.Context, Change) e
 	}
 	defer func() { _ = conn.Close() }()
 
-	silent := time.AfterFunc(2*longest, func() { cancel(errors.New("the server did not accept the stream in time")) })
+	silent := time.AfterFunc(2*connectTime, func() { cancel(errors.New("the server did not accept the stream in time")) })
 	defer silent.Stop()
 	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
@@ -210,7 +211,7 @@ func (c *Client) options() []grpc.DialOption {
 		grpc.WithContextDialer(c.dial),
 		grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponse)),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: longest}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTime}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 	}, c.Options...)
 }

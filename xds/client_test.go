@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +108,31 @@ func (p *plane) took() []string {
 }
 
 func TestClient(t *testing.T) {
+	t.Run("replicas that follow refuse connections, and the one that leads is found among them within seconds", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := open(t, xds.Options{})
+			w.server.Put(node, set("1", "Policy p1=a"))
+			const unlucky = 24
+			p, began, dials := w.plane(), time.Now(), 0
+			to := p.Dial
+			p.Dial = func(ctx context.Context, a string) (net.Conn, error) {
+				if dials++; dials <= unlucky {
+					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+				}
+				return to(ctx, a)
+			}
+			w.run(p)
+			for !p.State().Connected {
+				time.Sleep(10 * time.Millisecond)
+				if waited := time.Since(began); waited > 6*time.Second {
+					t.Fatalf("%d dials in %s, and no stream", dials, waited)
+				}
+			}
+			if dials != unlucky+1 {
+				t.Errorf("%d dials", dials)
+			}
+		})
+	})
 	t.Run("gateway-100 B-29 after a lost connection only what differs comes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, told := open(t, xds.Options{}), []bool(nil)

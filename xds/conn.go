@@ -2,8 +2,19 @@ package xds
 
 import (
 	"context"
+	"errors"
 	"net"
+	"syscall"
 	"time"
+)
+
+// Behind the controller's one address there may be replicas that follow, which
+// refuse connections, and chance decides who is reached: a refusal is tried
+// again a few times at once, lest a pod that has bad luck waits for longer each
+// time.
+const (
+	redials     = 4
+	redialPause = 20 * time.Millisecond
 )
 
 // dial makes the connection and listens to whether anything comes over it:
@@ -13,10 +24,18 @@ func (c *Client) dial(ctx context.Context, address string) (net.Conn, error) {
 	dial := c.Dial
 	if dial == nil {
 		dial = func(ctx context.Context, address string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: longest, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
+			return (&net.Dialer{Timeout: connectTime, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", address)
 		}
 	}
 	conn, err := dial(ctx, address)
+	for again := redials; again > 0 && errors.Is(err, syscall.ECONNREFUSED); again-- {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(redialPause):
+		}
+		conn, err = dial(ctx, address)
+	}
 	if err != nil {
 		return nil, err
 	}
