@@ -227,6 +227,7 @@ func (s *subscription) sent(r *reply, now time.Time) {
 		}
 	}
 	s.version, s.nonce, s.greet = r.version, r.nonce, false
+	s.dirty() // the group may be what it was again before the peer answers
 	if !s.awaits {
 		s.owes = now
 	}
