@@ -26,6 +26,10 @@ type Options struct {
 	// not exist are reported rather than left to another controller, and a
 	// Service in front of a Gateway of ours leads to it without a network.
 	Alone bool
+	// Egress is what the operator says about the way out; with Alone, nil is
+	// what the snapshot has of it. Namespace is where its Secrets are.
+	Egress    *source.Egress
+	Namespace string
 }
 
 // Compile returns the plan that serves the snapshot's Gateways, and the
@@ -41,7 +45,9 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 		names:    map[string]backendKey{},
 		secrets:  map[string]plan.Secret{},
 		check:    newChecker(),
+		ways:     map[string]*source.WayOut{},
 	}
+	c.readEgress()
 	c.compileClasses()
 	c.compileGateways()
 	c.compileRoutes()
@@ -68,6 +74,8 @@ type compiler struct {
 	names      map[string]backendKey // of backends, so that they stay unique
 	secrets    map[string]plan.Secret
 	check      checker
+	egress     *source.Egress
+	ways       map[string]*source.WayOut // by namespace
 	conditions []source.Condition
 }
 

@@ -25,8 +25,18 @@ type Backend struct {
 	Fronts string `json:"fronts,omitempty"`
 	// AskUsage is false for backends that opted out of stream_options
 	// (annotation egret.dev/ask-usage: "false").
-	AskUsage bool   `json:"askUsage"`
-	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
+	AskUsage bool `json:"askUsage"`
+	// Fence limits which addresses Host may lead to; nil leaves it to what is
+	// refused to all.
+	Fence *Fence `json:"fence,omitempty"`
+	// Proxy is asked to connect to Host; nil connects directly.
+	Proxy *Proxy `json:"proxy,omitempty"`
+	// Parent says that the backend is another gateway (annotation egret.dev/parent:
+	// "true"), which tries again where that is called for. Its value is the realm
+	// by which gateways of several clusters are told apart in the tags that show
+	// a call going round (acceptance gateway 115).
+	Parent string `json:"parent,omitempty"`
+	Fault  *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
 }
 
 // ProofHeader shows that a gateway calls: to the MaaS API, which believes the

@@ -1,0 +1,190 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/source"
+)
+
+// annotationParent says that a backend is another gateway.
+const annotationParent = "egret.dev/parent"
+
+// Reasons that concern where a backend is.
+const (
+	reasonHostNotAllowed = "HostNotAllowed"
+	reasonOwnNames       = "NamesOnly"
+)
+
+// readEgress takes what an operator says about the way out: from the options,
+// or with files from the operator's object among them. One that cannot be read
+// leaves everything outside closed, since nobody knows what it was to refuse.
+func (c *compiler) readEgress() {
+	c.egress = c.options.Egress
+	if !c.options.Alone || c.egress != nil {
+		return
+	}
+	e, object, err := source.FindEgress(c.snapshot, source.EgressNamespaces...)
+	if object == nil {
+		return
+	}
+	self := subject{kind: "ConfigMap", object: object}
+	if err != nil {
+		e = &source.Egress{Namespaces: []source.EgressRule{{Hosts: source.EgressList{Deny: []string{"*"}}}}}
+		c.report(self, "Accepted", metav1.ConditionFalse, reasonInvalid, err.Error()+"; until it can be read, nothing outside is reached")
+	} else {
+		c.report(self, "Accepted", metav1.ConditionTrue, "Accepted", "The rules for the way out are in force.")
+	}
+	c.egress = e
+}
+
+// wayOut is what the operator says about the backends of a namespace.
+func (c *compiler) wayOut(namespace string) *source.WayOut {
+	if w, known := c.ways[namespace]; known {
+		return w
+	}
+	var labels map[string]string
+	if o := c.namespaces[namespace]; o != nil {
+		labels = o.Labels
+	}
+	w := c.egress.Of(namespace, labels)
+	c.ways[namespace] = w
+	return w
+}
+
+// outward holds a backend that has a host to what the operator says about its
+// namespace. A name of the cluster that stands for a name from outside
+// (ExternalName) is followed, so that it cannot hide it.
+func (c *compiler) outward(namespace string, b *backend) *problem {
+	way := c.wayOut(namespace)
+	host, p := c.follow(b.plan.Host, way)
+	if p != nil {
+		return p
+	}
+	b.plan.Host = host
+	local := isLocal(host)
+	if a, err := netip.ParseAddr(host); err == nil {
+		if why := way.Literal(a); why != "" {
+			return problemf(reasonHostNotAllowed, "%s: %s", host, why)
+		}
+	} else if why := way.Name(host, local); why != "" {
+		return problemf(reasonHostNotAllowed, "%s: %s", host, why)
+	}
+	if way == nil || local {
+		return nil
+	}
+	if a := way.Addresses; len(a.Allow)+len(a.Deny) > 0 {
+		b.plan.Fence = &plan.Fence{Only: a.Allow, Deny: a.Deny}
+	}
+	if way.Proxied(host) {
+		return c.proxied(way, b)
+	}
+	return nil
+}
+
+// proxied has a backend reached by the operator's proxy.
+func (c *compiler) proxied(way *source.WayOut, b *backend) *problem {
+	host, port, err := way.Proxy.Address()
+	if err != nil {
+		return problemf(reasonInvalid, "%v", err)
+	}
+	b.plan.Proxy = &plan.Proxy{Host: host, Port: port}
+	if ref := way.Proxy.SecretRef; ref != nil {
+		at := name{c.options.Namespace, ref.Name}
+		if c.options.Namespace == "" {
+			_, object, _ := source.FindEgress(c.snapshot, source.EgressNamespaces...)
+			at.ns = object.GetNamespace()
+		}
+		secret := c.index.secrets[at]
+		if secret == nil || len(secret.Data[corev1.BasicAuthUsernameKey]) == 0 {
+			return problemf(reasonInvalid, "Secret %s for the operator's proxy is not there, or has no key %s", at, corev1.BasicAuthUsernameKey)
+		}
+		b.plan.Proxy.Secret = c.keep(plan.SecretOpaque, "secret/"+at.String(), map[string][]byte{
+			corev1.BasicAuthUsernameKey: secret.Data[corev1.BasicAuthUsernameKey], corev1.BasicAuthPasswordKey: secret.Data[corev1.BasicAuthPasswordKey],
+		})
+	}
+	if b.plan.Fence != nil {
+		b.degraded = append(b.degraded, problemf(reasonOwnNames,
+			"%s is reached by the operator's proxy, which looks the name up itself: the operator's list of names was checked, and the lists of addresses cannot be", b.plan.Host))
+	}
+	b.plan.Fence = nil
+	b.notes = append(b.notes, fmt.Sprintf("It is reached by the operator's proxy %s:%d, which looks names up itself, so that names are checked and addresses are not.", host, port))
+	return nil
+}
+
+// mostFollowed bounds how many names may stand for each other.
+const mostFollowed = 4
+
+// follow returns the name that is dialled for a host: that of a Service in
+// full, and what an ExternalName Service stands for, however it was named. All
+// on the way are held to what is denied.
+func (c *compiler) follow(host string, way *source.WayOut) (string, *problem) {
+	for range mostFollowed {
+		svc := c.serviceAt(host)
+		if svc == nil {
+			return host, nil
+		}
+		full := svc.Name + "." + svc.Namespace + "." + clusterDomain
+		if why := way.Name(full, true); why != "" {
+			return "", problemf(reasonHostNotAllowed, "%s: %s", full, why)
+		}
+		if svc.Spec.Type != corev1.ServiceTypeExternalName {
+			return full, nil
+		}
+		if host = serverName(svc); !isHostname(host) || reserved(host) {
+			return "", problemf(reasonInvalid, "Service %s: externalName %q is no host name", nameOf(svc), svc.Spec.ExternalName)
+		}
+		if a, err := netip.ParseAddr(host); err == nil {
+			host = a.Unmap().String()
+		}
+	}
+	return "", problemf(reasonInvalid, "%s: ExternalName Services stand for each other without an end", host)
+}
+
+// serviceAt is the Service that a host name denotes, if it is there.
+func (c *compiler) serviceAt(host string) *corev1.Service {
+	host = strings.TrimSuffix(strings.TrimSuffix(host, ".cluster.local"), ".svc")
+	svc, ns, ok := strings.Cut(host, ".")
+	if !ok || strings.Contains(ns, ".") {
+		return nil
+	}
+	return c.services[name{ns, svc}]
+}
+
+// isLocal reports whether a name is one of the cluster's, as planes have it
+// (provider.Local).
+func isLocal(host string) bool {
+	return strings.HasSuffix(host, ".cluster.local") || strings.HasSuffix(host, ".svc")
+}
+
+// private reports an address that a user wrote down and that is nobody's on the
+// internet. Partners live there, so it is served.
+func (b *backend) private(host string) {
+	if a, err := netip.ParseAddr(host); err == nil && (a.IsPrivate() || a.IsLoopback()) {
+		b.notes = append(b.notes, host+" is a private address.")
+	}
+}
+
+// parent notes that a backend is another gateway. It is not asked for usage on
+// behalf of clients unless the object says so: what follows from a refusal of
+// the question is a second try, and those are the parent's.
+func (c *compiler) parent(annotations map[string]string, b *backend) {
+	if annotations[annotationParent] != "true" {
+		return
+	}
+	b.plan.Parent = plan.Digest([]string{"gateways", c.realm()})
+	b.plan.AskUsage = annotations[annotationUsage] == "true"
+}
+
+// realm is what tells a cluster from others; "" is not known, as with files.
+func (c *compiler) realm() string {
+	if o := c.namespaces[metav1.NamespaceSystem]; o != nil {
+		return string(o.UID)
+	}
+	return ""
+}
