@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // Fence is what lies between a cluster and the world: ranges of the cluster's
@@ -44,6 +46,45 @@ func (f *Fence) Outside(a netip.Addr) error {
 		if p.Contains(a) {
 			return fmt.Errorf("address %s is in %s, which is the cluster's own, and the name that led there is not", a, p)
 		}
+	}
+	return nil
+}
+
+// Lists are what an operator says about the addresses of a namespace's backends
+// (plan.Fence). nil Lists refuse nothing.
+type Lists struct{ only, deny []netip.Prefix }
+
+// NewLists reads what a plan says; nil for nothing. A range that cannot be read
+// is an error.
+func NewLists(f *plan.Fence) (*Lists, error) {
+	if f == nil {
+		return nil, nil
+	}
+	ranges, err := NewFence(f.Deny, f.Only)
+	if err != nil {
+		return nil, err
+	}
+	return &Lists{only: ranges.Allow, deny: ranges.Refuse}, nil
+}
+
+// Outside refuses an address that the lists do not let pass.
+func (l *Lists) Outside(a netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	a = plainAddr(a)
+	for _, p := range l.deny {
+		if p.Contains(a) {
+			return fmt.Errorf("address %s is in %s, which the operator denies to the backend's namespace", a, p)
+		}
+	}
+	for _, p := range l.only {
+		if p.Contains(a) {
+			return nil
+		}
+	}
+	if len(l.only) > 0 {
+		return fmt.Errorf("address %s is in none of the ranges that the operator allows to the backend's namespace", a)
 	}
 	return nil
 }
