@@ -61,7 +61,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	server := c.place(d, port, b)
 	c.originate(d, port, b, server)
 	b.extend(d)
-	c.parent(d.Annotations, b)
+	b.parent(d.Annotations)
 }
 
 func declared(d *v0alpha0.XBackendDestination) string {

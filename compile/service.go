@@ -42,7 +42,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 		Platform:       svc.Spec.Type != corev1.ServiceTypeExternalName,
 		AskUsage:       svc.Annotations[annotationUsage] != "false",
 	}
-	c.parent(svc.Annotations, b)
+	b.parent(svc.Annotations)
 	if !speak(&b.plan, deref(port.AppProtocol, ""), serverName(svc)) {
 		b.problem = problemf(string(gwv1.RouteReasonUnsupportedProtocol), "Service %s port %d has appProtocol %s, which is not supported",
 			k.name, k.port, *port.AppProtocol)

@@ -173,18 +173,9 @@ func (b *backend) private(host string) {
 // parent notes that a backend is another gateway. It is not asked for usage on
 // behalf of clients unless the object says so: what follows from a refusal of
 // the question is a second try, and those are the parent's.
-func (c *compiler) parent(annotations map[string]string, b *backend) {
-	if annotations[annotationParent] != "true" {
-		return
+func (b *backend) parent(annotations map[string]string) {
+	if annotations[annotationParent] == "true" {
+		b.plan.Parent = true
+		b.plan.AskUsage = annotations[annotationUsage] == "true"
 	}
-	b.plan.Parent = plan.Digest([]string{"gateways", c.realm()})
-	b.plan.AskUsage = annotations[annotationUsage] == "true"
-}
-
-// realm is what tells a cluster from others; "" is not known, as with files.
-func (c *compiler) realm() string {
-	if o := c.namespaces[metav1.NamespaceSystem]; o != nil {
-		return string(o.UID)
-	}
-	return ""
 }

@@ -32,10 +32,9 @@ type Backend struct {
 	// Proxy is asked to connect to Host; nil connects directly.
 	Proxy *Proxy `json:"proxy,omitempty"`
 	// Parent says that the backend is another gateway (annotation egret.dev/parent:
-	// "true"), which tries again where that is called for. Its value is the realm
-	// by which gateways of several clusters are told apart in the tags that show
-	// a call going round (acceptance gateway 115).
-	Parent string `json:"parent,omitempty"`
+	// "true"): it tries again where that is called for, and is told which gateways
+	// a call has passed (acceptance gateway 115).
+	Parent bool   `json:"parent,omitempty"`
 	Fault  *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
 }
 

@@ -19,7 +19,7 @@ const Format = 3
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
-	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent != "" }) {
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent }) {
 		return 3
 	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {

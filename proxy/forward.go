@@ -93,6 +93,10 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 	switch {
 	case a.Replace:
 		replay(req, a.Body)
+		if a.Backend.Parent { // which tries again where that is called for
+			req.GetBody = nil
+			delete(req.Header, "X-Idempotency-Key")
+		}
 	case !e.received:
 		if e.upload == nil {
 			e.startUpload(e.x.Upload())

@@ -114,7 +114,7 @@ func New(ctx context.Context, o Options) (*System, error) {
 			Reviewer: s.realm, Authorizer: s.realm, Revoked: s.realm, HTTP: pool.Client(), Caches: auth.NewCaches(),
 			Now: time.Now, Log: s.log,
 		},
-		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit,
+		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit, Instance: newID(),
 	})
 	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
 	s.sims = &simulators{log: s.log, services: s.inner}
