@@ -26,10 +26,11 @@ type Options struct {
 	// not exist are reported rather than left to another controller, and a
 	// Service in front of a Gateway of ours leads to it without a network.
 	Alone bool
-	// Egress is what the operator says about the way out; with Alone, nil is
-	// what the snapshot has of it. Namespace is where its Secrets are.
-	Egress    *source.Egress
+	// Namespace is where the operator's rules for the way out are; with Alone,
+	// source.EgressNamespaces. Egress are those that were in force before, for
+	// when the ones that are there cannot be read.
 	Namespace string
+	Egress    *source.Egress
 }
 
 // Compile returns the plan that serves the snapshot's Gateways, and the
@@ -75,6 +76,7 @@ type compiler struct {
 	secrets    map[string]plan.Secret
 	check      checker
 	egress     *source.Egress
+	operator   string                    // the namespace of these rules
 	ways       map[string]*source.WayOut // by namespace
 	conditions []source.Condition
 }

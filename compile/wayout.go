@@ -21,26 +21,30 @@ const (
 	reasonOwnNames       = "NamesOnly"
 )
 
-// readEgress takes what an operator says about the way out: from the options,
-// or with files from the operator's object among them. One that cannot be read
-// leaves everything outside closed, since nobody knows what it was to refuse.
+// readEgress takes what an operator says about the way out. Rules that cannot be
+// read leave those of before in force, or else everything outside closed, since
+// nobody knows what they were to refuse.
 func (c *compiler) readEgress() {
-	c.egress = c.options.Egress
-	if !c.options.Alone || c.egress != nil {
-		return
+	namespaces := []string{c.options.Namespace}
+	if c.options.Alone {
+		namespaces = source.EgressNamespaces
 	}
-	e, object, err := source.FindEgress(c.snapshot, source.EgressNamespaces...)
+	e, object, err := source.FindEgress(c.snapshot, namespaces...)
 	if object == nil {
 		return
 	}
+	c.egress, c.operator = e, object.Namespace
 	self := subject{kind: "ConfigMap", object: object}
-	if err != nil {
-		e = &source.Egress{Namespaces: []source.EgressRule{{Hosts: source.EgressList{Deny: []string{"*"}}}}}
-		c.report(self, "Accepted", metav1.ConditionFalse, reasonInvalid, err.Error()+"; until it can be read, nothing outside is reached")
-	} else {
+	if err == nil {
 		c.report(self, "Accepted", metav1.ConditionTrue, "Accepted", "The rules for the way out are in force.")
+		return
 	}
-	c.egress = e
+	meanwhile := "the rules of before are in force"
+	if c.egress = c.options.Egress; c.egress == nil {
+		c.egress = &source.Egress{Namespaces: []source.EgressRule{{Hosts: source.EgressList{Deny: []string{"*"}}}}}
+		meanwhile = "until it can be read, nothing outside is reached"
+	}
+	c.report(self, "Accepted", metav1.ConditionFalse, reasonInvalid, err.Error()+"; "+meanwhile)
 }
 
 // wayOut is what the operator says about the backends of a namespace.
@@ -95,11 +99,7 @@ func (c *compiler) proxied(way *source.WayOut, b *backend) *problem {
 	}
 	b.plan.Proxy = &plan.Proxy{Host: host, Port: port}
 	if ref := way.Proxy.SecretRef; ref != nil {
-		at := name{c.options.Namespace, ref.Name}
-		if c.options.Namespace == "" {
-			_, object, _ := source.FindEgress(c.snapshot, source.EgressNamespaces...)
-			at.ns = object.GetNamespace()
-		}
+		at := name{c.operator, ref.Name}
 		secret := c.index.secrets[at]
 		if secret == nil || len(secret.Data[corev1.BasicAuthUsernameKey]) == 0 {
 			return problemf(reasonInvalid, "Secret %s for the operator's proxy is not there, or has no key %s", at, corev1.BasicAuthUsernameKey)
