@@ -111,19 +111,8 @@ func (d *Dialer) dial(ctx context.Context, network, address string, via via) (ne
 		return d.Gateway(ctx, ns+"/"+name, port)
 	}
 	host, literal := strings.CutSuffix(host, literalSuffix)
-	if d.Memory != nil {
-		if c, ok, err := d.Memory(ctx, host, port); ok {
-			return c, err
-		}
-	}
-	if d.Names != nil {
-		if mapped, ok := d.Names(host, port); ok {
-			at, err := netip.ParseAddrPort(mapped)
-			if err != nil {
-				return nil, fmt.Errorf("address %q: %w", mapped, err)
-			}
-			return d.open(ctx, network, at.Addr().String(), at.Port(), d.check)
-		}
+	if c, ok, err := d.near(ctx, network, host, port); ok {
+		return c, err
 	}
 	_, err = netip.ParseAddr(host)
 	outside := literal || err != nil && !Local(host)
@@ -137,6 +126,29 @@ func (d *Dialer) dial(ctx context.Context, network, address string, via via) (ne
 	return d.open(ctx, network, host, uint16(number), check)
 }
 
+// near connects to what this process knows of itself, before DNS; ok is false
+// for all else.
+func (d *Dialer) near(ctx context.Context, network, host string, port int32) (c net.Conn, ok bool, err error) {
+	if d.Memory != nil {
+		if c, ok, err := d.Memory(ctx, host, port); ok {
+			return c, true, err
+		}
+	}
+	if d.Names == nil {
+		return nil, false, nil
+	}
+	mapped, ok := d.Names(host, port)
+	if !ok {
+		return nil, false, nil
+	}
+	at, err := netip.ParseAddrPort(mapped)
+	if err != nil {
+		return nil, true, fmt.Errorf("address %q: %w", mapped, err)
+	}
+	c, err = d.open(ctx, network, at.Addr().String(), at.Port(), d.check)
+	return c, true, err
+}
+
 // through connects by a proxy, which is the operator's choice and may be inside
 // the cluster. Of a name it alone knows where it leads.
 func (d *Dialer) through(ctx context.Context, network string, p *proxy, host, port string) (net.Conn, error) {
@@ -145,7 +157,10 @@ func (d *Dialer) through(ctx context.Context, network string, p *proxy, host, po
 			return nil, err
 		}
 	}
-	c, err := d.open(ctx, network, p.host, uint16(p.port), d.check)
+	c, ok, err := d.near(ctx, network, p.host, p.port)
+	if !ok {
+		c, err = d.open(ctx, network, p.host, uint16(p.port), d.check)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("proxy %s: %w", p.address(), err)
 	}
