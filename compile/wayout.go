@@ -17,8 +17,9 @@ const annotationParent = "egret.dev/parent"
 
 // Reasons that concern where a backend is.
 const (
-	reasonHostNotAllowed = "HostNotAllowed"
-	reasonOwnNames       = "NamesOnly"
+	reasonHostNotAllowed    = "HostNotAllowed"
+	reasonNamesOnly         = "NamesOnly"
+	reasonAddressNotAllowed = "AddressNotAllowed"
 )
 
 // readEgress takes what an operator says about the way out. Rules that cannot be
@@ -71,9 +72,12 @@ func (c *compiler) outward(namespace string, b *backend) *problem {
 		return p
 	}
 	b.plan.Host = host
-	local := isLocal(host)
+	local := plan.LocalName(host)
 	if a, err := netip.ParseAddr(host); err == nil {
-		if why := way.Literal(a); why != "" {
+		if err := c.reachable(a); err != nil {
+			return problemf(reasonAddressNotAllowed, "%v", err)
+		}
+		if why := way.Literal(plan.PlainAddr(a)); why != "" {
 			return problemf(reasonHostNotAllowed, "%s: %s", host, why)
 		}
 	} else if why := way.Name(host, local); why != "" {
@@ -87,6 +91,21 @@ func (c *compiler) outward(namespace string, b *backend) *problem {
 	}
 	if way.Proxied(host) {
 		return c.proxied(way, b)
+	}
+	return nil
+}
+
+// reachable says why planes will not dial an address that a user wrote down, as
+// far as that is known before they try.
+func (c *compiler) reachable(a netip.Addr) error {
+	if err := plan.Refused(a); err != nil || c.options.Alone {
+		return err
+	}
+	if a.Unmap().IsLoopback() {
+		return fmt.Errorf("address %s is the gateway's own pod and is never dialled", a)
+	}
+	if inside, why := c.egress.Inside(plan.PlainAddr(a)); inside {
+		return fmt.Errorf("address %s is in %s, which the operator says is the cluster's own", a, why)
 	}
 	return nil
 }
@@ -109,7 +128,7 @@ func (c *compiler) proxied(way *source.WayOut, b *backend) *problem {
 		})
 	}
 	if b.plan.Fence != nil {
-		b.degraded = append(b.degraded, problemf(reasonOwnNames,
+		b.degraded = append(b.degraded, problemf(reasonNamesOnly,
 			"%s is reached by the operator's proxy, which looks the name up itself: the operator's list of names was checked, and the lists of addresses cannot be", b.plan.Host))
 	}
 	b.plan.Fence = nil
@@ -154,12 +173,6 @@ func (c *compiler) serviceAt(host string) *corev1.Service {
 		return nil
 	}
 	return c.services[name{ns, svc}]
-}
-
-// isLocal reports whether a name is one of the cluster's, as planes have it
-// (provider.Local).
-func isLocal(host string) bool {
-	return strings.HasSuffix(host, ".cluster.local") || strings.HasSuffix(host, ".svc")
 }
 
 // private reports an address that a user wrote down and that is nobody's on the

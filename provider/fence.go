@@ -3,7 +3,6 @@ package provider
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/egret-gateway/egret/plan"
 )
@@ -36,7 +35,7 @@ func NewFence(refuse, allow []string) (*Fence, error) {
 
 // Outside is a Dialer's Outside.
 func (f *Fence) Outside(a netip.Addr) error {
-	a = plainAddr(a)
+	a = plan.PlainAddr(a)
 	for _, p := range f.Allow {
 		if p.Contains(a) {
 			return nil
@@ -72,7 +71,7 @@ func (l *Lists) Outside(a netip.Addr) error {
 	if l == nil {
 		return nil
 	}
-	a = plainAddr(a)
+	a = plan.PlainAddr(a)
 	for _, p := range l.deny {
 		if p.Contains(a) {
 			return fmt.Errorf("address %s is in %s, which the operator denies to the backend's namespace", a, p)
@@ -89,21 +88,8 @@ func (l *Lists) Outside(a netip.Addr) error {
 	return nil
 }
 
-// plainAddr is an address without its zone, and as the IPv4 address that it
-// stands for.
-func plainAddr(a netip.Addr) netip.Addr {
-	a = a.WithZone("").Unmap()
-	for _, p := range embedding {
-		if b := a.As16(); a.Is6() && !a.IsLoopback() && p.Contains(a) {
-			return netip.AddrFrom4([4]byte(b[12:]))
-		}
-	}
-	return a
-}
+// Refused is the guard that always applies, see plan.Refused.
+func Refused(a netip.Addr) error { return plan.Refused(a) }
 
-// Local reports whether a name is one of the cluster's own, which leads to its
-// Services: it ends in ".svc" or in ".cluster.local".
-func Local(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")
-}
+// Local reports whether a name is one of the cluster's own, see plan.LocalName.
+func Local(host string) bool { return plan.LocalName(host) }

@@ -291,6 +291,20 @@ func (r *EgressRule) about(namespace string, of map[string]string) bool {
 	return s.Matches(known)
 }
 
+// Inside reports whether the operator says that an address is the cluster's own,
+// and by which range.
+func (e *Egress) Inside(a netip.Addr) (bool, string) {
+	if e == nil || within(e.Cluster.Allow, a) {
+		return false, ""
+	}
+	for _, text := range slices.Concat(e.Cluster.Pods, e.Cluster.Services, e.Cluster.Nodes) {
+		if within([]string{text}, a) {
+			return true, text
+		}
+	}
+	return false, ""
+}
+
 func (l EgressList) with(o EgressList) EgressList {
 	return EgressList{Allow: slices.Concat(l.Allow, o.Allow), Deny: slices.Concat(l.Deny, o.Deny)}
 }
