@@ -2,11 +2,13 @@ package source
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 func egressOf(text string) *corev1.ConfigMap {
@@ -127,4 +129,25 @@ func FuzzParseEgress(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPage: the rules on the operators' page are good ones.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/addresses.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, found := strings.Cut(rest, "```")
+	var m corev1.ConfigMap
+	if err := yaml.UnmarshalStrict([]byte(text), &m); err != nil || !found {
+		t.Fatal(err)
+	}
+	e, err := ParseEgress(&m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Name != EgressConfigMap || len(e.Namespaces) != 3 || e.Of("team-a", nil).Name("api.openai.com", false) != "" || e.Of("team-a", nil).Name("x.test", false) == "" {
+		t.Errorf("%+v", e)
+	}
 }
