@@ -88,9 +88,7 @@ func (c *compiler) place(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b
 	case to.Type == v0alpha0.DestinationFqdn && to.Fqdn != nil && to.Service == nil:
 		server = c.placeHost(to.Fqdn.Hostname, port, b)
 		if b.plan.Host != "" {
-			if p := c.outward(d.Namespace, b); p != nil {
-				b.unable(403, p.reason, "%s", p.message)
-			}
+			b.closed(c.outward(d.Namespace, b))
 		}
 		return server
 	case to.Type == v0alpha0.DestinationService && to.Service != nil && to.Fqdn == nil:
@@ -174,9 +172,7 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	number := int32(port.Number)
 	if p, ok := servicePort(svc, number); ok {
 		if !c.lead(svc, number, b) {
-			if p := c.reach(svc, p, b); p != nil {
-				b.unable(403, p.reason, "%s", p.message)
-			}
+			b.closed(c.reach(svc, p, b))
 		}
 	} else if b.plan.Endpoints = portEndpoints(c.index.slices[target], number); len(b.plan.Endpoints) == 0 {
 		b.unable(500, reasonPortNotFound, "Service %s has no port %d, and no endpoint of it listens there; it has %s", target, number, portList(svc))

@@ -95,6 +95,18 @@ func (c *compiler) outward(namespace string, b *backend) *problem {
 	return nil
 }
 
+// closed makes the backend refuse its traffic, if there is a reason: 403 where
+// that is the operator's will, 500 where something is wrong.
+func (b *backend) closed(p *problem) {
+	switch {
+	case p == nil:
+	case p.reason == reasonInvalid:
+		b.unable(500, p.reason, "%s", p.message)
+	default:
+		b.unable(403, p.reason, "%s", p.message)
+	}
+}
+
 // reachable says why planes will not dial an address that a user wrote down, as
 // far as that is known before they try.
 func (c *compiler) reachable(a netip.Addr) error {

@@ -30,7 +30,9 @@ type resource struct {
 func (s *Server) tell() {
 	next := map[string]resource{}
 	for backend, to := range s.backends {
-		if to.relay != "" {
+		if to.shut {
+			next[backend] = assignment(backend, nil) // known at once, so that Envoy does not wait for it
+		} else if to.relay != "" {
 			next[backend] = relayed(backend, to.relay)
 		} else if a, known := s.addresses(backend, to); known {
 			next[backend] = assignment(backend, a)

@@ -63,6 +63,7 @@ type destination struct {
 	port  int32
 	fence *provider.Lists // the operator's for the namespace
 	relay string          // the socket that leads there, "" = directly
+	shut  bool            // nothing leads there
 }
 
 // name is what is known of a host name.
@@ -120,10 +121,10 @@ func (s *Server) Load(p *plan.Plan) {
 		to, err := s.destination(b)
 		if err != nil {
 			s.opts.Log.Error("a backend cannot be reached", "backend", b.Name, "error", err)
-			continue
 		}
+		to.shut = err != nil || b.Fault != nil // of a host that may not be used, nobody need know where it is
 		s.backends[b.Name] = to
-		if to.relay != "" {
+		if to.shut || to.relay != "" {
 			continue
 		}
 		if hosts[b.Host] = s.hosts[b.Host]; hosts[b.Host] == nil {

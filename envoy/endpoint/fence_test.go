@@ -35,6 +35,7 @@ func TestLists(t *testing.T) {
 		{Name: "only", Host: "a.test", Port: 443, Fence: &plan.Fence{Only: []string{"192.0.2.0/24"}}},
 		{Name: "denied", Host: "a.test", Port: 443, Fence: &plan.Fence{Deny: []string{"192.0.2.0/24", "198.51.100.0/24"}}},
 		{Name: "broken", Host: "a.test", Port: 443, Fence: &plan.Fence{Deny: []string{"192.0.2.0/33"}}},
+		{Name: "refused", Host: "denied.test", Port: 443, Fault: &plan.Fault{Status: 403}},
 	}}
 	expect := func(backend, want string) {
 		t.Helper()
@@ -47,7 +48,11 @@ func TestLists(t *testing.T) {
 	expect("free", "192.0.2.1:443+198.51.100.1:443 198.51.100.1:443+192.0.2.1:443")
 	expect("only", "192.0.2.1:443")
 	expect("denied", "")
-	expect("broken", "unknown")
+	expect("broken", "")
+	expect("refused", "")
+	if z.asked != 1 {
+		t.Errorf("%d lookups, also of what may not be used", z.asked)
+	}
 	for range 3 {
 		s.again(t)
 	}
@@ -85,7 +90,7 @@ func TestBehindProxy(t *testing.T) {
 	s = New(Options{Lookup: z.lookup, Guard: func(netip.Addr) error { return nil }})
 	s.Load(&plan.Plan{Backends: []plan.Backend{b}})
 	s.round(t.Context())
-	if got := s.says(t, "far"); got != "unknown" || z.asked != 0 {
+	if got := s.says(t, "far"); got != "" || z.asked != 0 {
 		t.Errorf("without a relay it is told at %q after %d lookups", got, z.asked)
 	}
 }
