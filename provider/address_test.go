@@ -130,6 +130,35 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// TestOwnCalls: what policies call may be named in short, and is held to the same.
+func TestOwnCalls(t *testing.T) {
+	around, err := NewFence([]string{"10.96.0.0/12"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(address, want string) {
+		t.Helper()
+		z := &zone{names: map[string]string{"maas-api.ns.svc": "10.96.0.5", "maas-api.ns": "10.96.0.5", "evil.test": "10.96.0.5", "good.test": "192.0.2.1"}}
+		d := z.dialer()
+		d.Outside = around.Outside
+		c, err := d.own(t.Context(), "tcp", address)
+		got := z.calls()
+		if err != nil {
+			got = err.Error()
+		} else {
+			c.Close()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	f("maas-api.ns:80", "10.96.0.5:80")
+	f("maas-api.ns.svc:80", "10.96.0.5:80")
+	f("good.test:443", "192.0.2.1:443")
+	f("evil.test:443", "address 10.96.0.5 is in 10.96.0.0/12")
+	f("169.254.169.254:80", "address 169.254.169.254 is never dialled")
+}
+
 // TestRebinding: a name that changes its mind is checked anew at each dial, and
 // what was asked for it before is of no use.
 func TestRebinding(t *testing.T) {

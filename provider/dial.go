@@ -76,6 +76,19 @@ func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, e
 	return d.dialVia(ctx, network, address, via{})
 }
 
+// own is Dial for calls that the gateway makes itself. Policies may name a Service
+// in short, as service.namespace, which DNS in a pod knows by its search domains;
+// it is asked for as one of the cluster's names then.
+func (d *Dialer) own(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && d.Outside != nil && strings.Count(host, ".") == 1 {
+		if _, err := d.known().find(ctx, host+".svc"); err == nil {
+			address = net.JoinHostPort(host+".svc", port)
+		}
+	}
+	return d.Dial(ctx, network, address)
+}
+
 // to is Dial by a way of its own.
 func (d *Dialer) to(v via) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {

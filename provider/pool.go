@@ -222,7 +222,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config, via via) *http
 // keys): the same names and the same guard, TLS verified by the system's CAs.
 func (p *Pool) Client() http.RoundTripper {
 	return &http.Transport{
-		DialContext: p.dialer.Dial, TLSHandshakeTimeout: plan.DefaultConnectTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext: p.dialer.own, TLSHandshakeTimeout: plan.DefaultConnectTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		MaxIdleConns: ownIdleConns, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxOwnHeadSize,
 	}
 }

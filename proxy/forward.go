@@ -93,8 +93,7 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 	switch {
 	case a.Replace:
 		replay(req, a.Body)
-		if a.Backend.Parent { // which tries again where that is called for
-			req.GetBody = nil
+		if a.Backend.Parent { // which tries again itself: here only what was never written
 			delete(req.Header, "X-Idempotency-Key")
 		}
 	case !e.received:
