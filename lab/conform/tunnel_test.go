@@ -2,7 +2,11 @@ package conform
 
 import (
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -83,6 +87,33 @@ func TestTunnel(t *testing.T) {
 			before := []Observed{{Records: make([]map[string]any, 1)}, {Records: make([]map[string]any, 1)}}
 			seen, err := w.play(steps, newEnvoy(envoybin.Path(t, version)), before)
 			check(t, w, seen, err)
+		})
+	}
+}
+
+// TestTunnelTLS: what goes through the tunnel is TLS with the backend itself, by
+// its name, also where Envoy speaks it through a socket of the pod.
+func TestTunnelTLS(t *testing.T) {
+	var asked atomic.Value
+	far := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.TLS.ServerName + " " + r.Host)
+	}))
+	defer far.Close()
+	stage := newStage(t)
+	secure := strings.Replace(tunnelled, "protocol: HTTP}]}", "protocol: HTTP, tls: {mode: Simple, insecureSkipVerify: true}}]}", 1)
+	p := stage.compile(t, &Scenario{Title: "tunnel", Manifests: []byte(secure)})
+	for _, version := range envoybin.Versions {
+		t.Run("envoy "+version, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(p, stage.realm, &clock{stands: true}, l)
+			w.upstream.behind = far.Listener.Addr().String()
+			seen, err := w.play([]Step{{Send: "GET /x"}}, newEnvoy(envoybin.Path(t, version)), []Observed{{Records: make([]map[string]any, 1)}})
+			if err != nil || seen[0].Status != 200 || asked.Swap("") != "beyond.example.com beyond.example.com" {
+				t.Errorf("%+v, %v; the backend was asked as %q", seen, err, asked.Load())
+			}
 		})
 	}
 }

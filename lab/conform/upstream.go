@@ -25,6 +25,7 @@ type upstream struct {
 	calls  int
 	seen   []Call
 	tunnel []string // what was asked for by CONNECT
+	behind string   // where tunnels lead, to a server of TLS; "" = here again
 }
 
 // beyond begins the names that only a proxy knows.
@@ -95,7 +96,7 @@ func (u *upstream) connect(w http.ResponseWriter, r *http.Request) {
 	if l, ok := u.listener.(*pipe); ok {
 		far, err = l.dial(context.Background())
 	} else {
-		far, err = net.Dial("tcp", u.listener.Addr().String())
+		far, err = net.Dial("tcp", or(u.behind, u.listener.Addr().String()))
 	}
 	if err != nil {
 		return
