@@ -34,6 +34,7 @@ type backend struct {
 	// it should not.
 	unavailable *problem
 	degraded    []*problem
+	notes       []string // what else is worth saying of it
 }
 
 // resolve returns the name of the backend that a backendRef refers to. Kind

@@ -26,6 +26,11 @@ type Options struct {
 	// not exist are reported rather than left to another controller, and a
 	// Service in front of a Gateway of ours leads to it without a network.
 	Alone bool
+	// Namespace is where the operator's rules for the way out are; with Alone,
+	// source.EgressNamespaces. Egress are those that were in force before, for
+	// when the ones that are there cannot be read.
+	Namespace string
+	Egress    *source.Egress
 }
 
 // Compile returns the plan that serves the snapshot's Gateways, and the
@@ -41,7 +46,9 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 		names:    map[string]backendKey{},
 		secrets:  map[string]plan.Secret{},
 		check:    newChecker(),
+		ways:     map[string]*source.WayOut{},
 	}
+	c.readEgress()
 	c.compileClasses()
 	c.compileGateways()
 	c.compileRoutes()
@@ -68,6 +75,9 @@ type compiler struct {
 	names      map[string]backendKey // of backends, so that they stay unique
 	secrets    map[string]plan.Secret
 	check      checker
+	egress     *source.Egress
+	operator   string                    // the namespace of these rules
+	ways       map[string]*source.WayOut // by namespace
 	conditions []source.Condition
 }
 

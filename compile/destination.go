@@ -61,6 +61,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	server := c.place(d, port, b)
 	c.originate(d, port, b, server)
 	b.extend(d)
+	b.parent(d.Annotations)
 }
 
 func declared(d *v0alpha0.XBackendDestination) string {
@@ -85,7 +86,11 @@ func (c *compiler) place(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b
 	to := &d.Spec.Destination
 	switch {
 	case to.Type == v0alpha0.DestinationFqdn && to.Fqdn != nil && to.Service == nil:
-		return c.placeHost(to.Fqdn.Hostname, port, b)
+		server = c.placeHost(to.Fqdn.Hostname, port, b)
+		if b.plan.Host != "" {
+			b.closed(c.outward(d.Namespace, b))
+		}
+		return server
 	case to.Type == v0alpha0.DestinationService && to.Service != nil && to.Fqdn == nil:
 		c.placeService(name{to.Service.Namespace, to.Service.Name}, port, b)
 		return to.Service.Name + "." + to.Service.Namespace + "." + clusterDomain
@@ -106,6 +111,7 @@ func (c *compiler) placeHost(hostname string, port *v0alpha0.Port, b *backend) (
 		if ip.Is6() {
 			b.plan.Authority = "[" + ip.String() + "]"
 		}
+		b.private(b.plan.Host)
 		return ""
 	}
 	if !isHostname(host) {
@@ -166,7 +172,7 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	number := int32(port.Number)
 	if p, ok := servicePort(svc, number); ok {
 		if !c.lead(svc, number, b) {
-			c.reach(svc, p, b)
+			b.closed(c.reach(svc, p, b))
 		}
 	} else if b.plan.Endpoints = portEndpoints(c.index.slices[target], number); len(b.plan.Endpoints) == 0 {
 		b.unable(500, reasonPortNotFound, "Service %s has no port %d, and no endpoint of it listens there; it has %s", target, number, portList(svc))
@@ -213,11 +219,17 @@ func (c *compiler) reportDestinations() {
 func (c *compiler) reportDestination(self subject, ports []*backend) {
 	var unavailable *problem
 	var degraded []*problem
+	available := []string{"The destination is in the plan."}
 	for _, b := range ports {
+		for _, n := range b.notes {
+			if !slices.Contains(available, n) {
+				available = append(available, n)
+			}
+		}
 		unavailable = cmp.Or(unavailable, b.unavailable)
 		degraded = append(degraded, b.degraded...)
 	}
-	c.promise(self, "Available", "Available", "The destination is in the plan.", unavailable)
+	c.promise(self, "Available", "Available", strings.Join(available, " "), unavailable)
 	c.report(self, "Progressing", metav1.ConditionFalse, "Reconciled", "Nothing is under way.")
 	if len(degraded) == 0 {
 		c.report(self, "Degraded", metav1.ConditionFalse, "AsExpected", "Serving as the API asks.")

@@ -55,6 +55,9 @@ func (c *compiler) planSecrets(p *plan.Plan) []plan.Secret {
 		if b.TLS != nil {
 			names = append(append(names, b.TLS.CAs...), b.TLS.Identity)
 		}
+		if b.Proxy != nil {
+			names = append(names, b.Proxy.Secret)
+		}
 	}
 	for _, pol := range p.Policies {
 		names = append(names, pol.Auth.Secrets()...)

@@ -42,6 +42,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 		Platform:       svc.Spec.Type != corev1.ServiceTypeExternalName,
 		AskUsage:       svc.Annotations[annotationUsage] != "false",
 	}
+	b.parent(svc.Annotations)
 	if !speak(&b.plan, deref(port.AppProtocol, ""), serverName(svc)) {
 		b.problem = problemf(string(gwv1.RouteReasonUnsupportedProtocol), "Service %s port %d has appProtocol %s, which is not supported",
 			k.name, k.port, *port.AppProtocol)
@@ -50,7 +51,9 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 	if c.lead(svc, port.Port, b) {
 		return
 	}
-	c.reach(svc, port, b)
+	if b.problem = c.reach(svc, port, b); b.problem != nil {
+		return
+	}
 	c.demandTLS(svc, b)
 }
 
@@ -98,14 +101,17 @@ func (c *compiler) lead(svc *corev1.Service, port int32, b *backend) bool {
 
 // reach finds where the Service's port is: an external name, the ready
 // endpoints, or, where nothing is said about endpoints at all, the Service's
-// own name, which a plane may know how to resolve.
-func (c *compiler) reach(svc *corev1.Service, port corev1.ServicePort, b *backend) {
+// own name, which a plane may know how to resolve. The problem is why the
+// operator does not let it be reached.
+func (c *compiler) reach(svc *corev1.Service, port corev1.ServicePort, b *backend) *problem {
 	slices, known := c.index.slices[nameOf(svc)]
 	switch {
 	case svc.Spec.Type == corev1.ServiceTypeExternalName:
 		if b.plan.Host, b.plan.Port = serverName(svc), port.Port; !isHostname(b.plan.Host) || reserved(b.plan.Host) {
 			b.fail(500, fmt.Sprintf("Service %s: externalName %q is no host name", nameOf(svc), svc.Spec.ExternalName))
+			return nil
 		}
+		return c.outward(svc.Namespace, b)
 	case known:
 		if b.plan.Endpoints = endpoints(slices, port); len(b.plan.Endpoints) == 0 {
 			b.fail(503, fmt.Sprintf("Service %s has no ready endpoint for port %d", nameOf(svc), port.Port))
@@ -113,6 +119,7 @@ func (c *compiler) reach(svc *corev1.Service, port corev1.ServicePort, b *backen
 	default:
 		b.plan.Host, b.plan.Port = svc.Name+"."+svc.Namespace+"."+clusterDomain, port.Port
 	}
+	return nil
 }
 
 // servicePort returns the port of that number. An ExternalName Service need

@@ -67,6 +67,7 @@ type Controller struct {
 	fleets  *fleets
 	events  *events
 	metrics *metrics
+	ranges  *ranges
 	ca      *authority.Authority
 	owners  atomic.Pointer[map[string]string] // node id → namespace/ServiceAccount
 	synced  atomic.Bool                       // a first snapshot was taken
@@ -81,6 +82,7 @@ type Controller struct {
 	gateways   map[string]*gateway // by namespace/name
 	settings   feed.Settings
 	denied     []feed.Denial
+	egress     egress
 	since      time.Time           // leading
 	unread     []string            // kinds of policies that are there and may not be read
 	frozen     map[string]*problem // why Gateways are not brought up to date, by namespace/name
@@ -123,6 +125,7 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	})
 	c.fleets = newFleets(&fleet.Applier{Client: c.client, Controller: o.Name, Log: o.Log}, o.Log)
 	c.events = newEvents(o.Config, o.Name, o.Log)
+	c.ranges = newRanges(c.client, o.Log)
 	c.owners.Store(&map[string]string{})
 	c.metrics.collect(c.xds, c.source, c.lead)
 	return c, nil
@@ -162,6 +165,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	group.Go(func() error { return c.events.Run(run) })
 	group.Go(func() error { return c.write(run) })
 	group.Go(func() error { return c.deliverAll(run) })
+	group.Go(func() error { return c.ranges.Run(run) })
 	group.Go(func() error {
 		return c.source.Run(run, func(s source.Snapshot, p source.Problems) {
 			select {
@@ -243,6 +247,8 @@ func (c *Controller) loop(ctx context.Context) {
 			}
 		case r := <-c.fleets.results:
 			c.applied(r)
+		case found := <-c.ranges.found:
+			c.ranged(found)
 		case <-patience.C:
 		}
 		patience.Reset(c.report(time.Now()))

@@ -40,6 +40,7 @@ type told struct {
 
 // apiVersions are those of the kinds that conditions are about.
 var apiVersions = map[string]string{
+	"ConfigMap":    "v1",
 	"GatewayClass": "gateway.networking.k8s.io/v1", "Gateway": "gateway.networking.k8s.io/v1", "HTTPRoute": "gateway.networking.k8s.io/v1",
 	"GRPCRoute": "gateway.networking.k8s.io/v1", "ListenerSet": "gateway.networking.k8s.io/v1",
 	"XBackendDestination": "ainetworking.prototype.x-k8s.io/v0alpha0",
@@ -99,6 +100,8 @@ func (e *events) tell(s *source.Snapshot, st *kube.Status) {
 // describe` finds an object's Events by it.
 func uidOf(s *source.Snapshot, key source.Key) types.UID {
 	switch key.Kind {
+	case "ConfigMap":
+		return uidIn(s.ConfigMaps, key)
 	case "GatewayClass":
 		return uidIn(s.GatewayClasses, key)
 	case "Gateway":

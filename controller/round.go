@@ -17,7 +17,11 @@ import (
 func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
 	c.settings = settingsOf(&s, c.o.Self.Namespace, cmp.Or(c.o.Settings, SettingsSecret))
-	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s)})
+	c.rule(&s)
+	c.egress.enclose(&c.settings)
+	p, conditions := compile.Compile(s, compile.Options{
+		Controllers: []string{c.o.Name}, Apart: c.apart(&s), Egress: c.egress.last(), Namespace: c.o.Self.Namespace,
+	})
 	if c.settings.Ledger == "" {
 		alone(p)
 	}
@@ -152,7 +156,7 @@ func (c *Controller) fleetOf(o *gwv1.Gateway, class source.Class) *fleet.Fleet {
 		Gateway: o, Class: class, Parameters: parameters(&c.snapshot, o), CA: c.ca.CA(), Image: c.o.Self.Image, Pull: c.o.Self.Pull, EnvoyImage: c.o.EnvoyImage,
 		XDSAddress: c.o.XDSAddress, PullSecrets: c.o.PullSecrets, AssignsUser: c.o.AssignsUser,
 		// Pods take counters and ledger up at their start, so they roll with them.
-		Env: map[string]string{"EGRET_SETTINGS": plan.Digest(c.settings)},
+		Env: map[string]string{"EGRET_SETTINGS": rolling(c.settings)},
 	}
 	if f.Parameters.Plane == "" {
 		f.Parameters.Plane = c.o.Plane

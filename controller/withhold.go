@@ -23,6 +23,9 @@ func (c *Controller) unserved(o *gwv1.Gateway, class source.Class) *problem {
 			return &problem{at.Reason, at.Message}
 		}
 	}
+	if p := c.egress.unruled(); p != nil {
+		return p
+	}
 	if len(c.unread) == 0 || class.Controller == source.ControllerWG && !c.guarded(o, class) {
 		return nil
 	}

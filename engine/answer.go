@@ -10,7 +10,7 @@ import (
 
 // Response takes the head of an answer.
 func (x *Exchange) Response(h ResponseHead) ResponsePlan {
-	if x.asked && refusesField(h.Status) {
+	if x.asked && !x.target.backend.Parent && refusesField(h.Status) {
 		if h.Body == nil {
 			return ResponsePlan{Peek: true}
 		}

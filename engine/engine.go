@@ -38,6 +38,9 @@ type Deps struct {
 	// our gateways, "" for backends that get none. It is asked for Services of
 	// the platform only and must not block; nil shows nothing to anybody.
 	Proof func(*plan.Backend) string
+	// Instance is what tells this gateway from others of its name, such as those
+	// of other clusters; the same in all its pods.
+	Instance string
 	// Routed says that a foreign router names entries by Head.Digest.
 	Routed bool
 }

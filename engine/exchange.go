@@ -75,6 +75,9 @@ func (x *Exchange) locate() *Refusal {
 	if refusal := checkHead(&x.head, x.path); refusal != nil {
 		return refusal
 	}
+	if refusal := x.looped(); refusal != nil {
+		return refusal
+	}
 	x.dropTrusted()
 	x.entry = x.program.find(&x.head, &lookup{method: x.head.Method, path: x.path, header: x.header, raw: x.query})
 	if x.entry == nil && x.head.Digest != "" {

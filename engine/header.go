@@ -139,6 +139,7 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 			h.Set(plan.ProofHeader, proof)
 		}
 	}
+	x.tag(h, t.backend)
 	for _, name := range framing {
 		delete(h, name)
 	}

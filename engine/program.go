@@ -21,7 +21,8 @@ type program struct {
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
 	backends map[string]*plan.Backend
-	secrets  string // digest of all secrets that policies may read
+	secrets  string            // digest of all secrets that policies may read
+	tags     map[string]string // by gateway: see loopTag
 }
 
 type portKey struct {
@@ -94,6 +95,7 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		entries:  make(map[string]*entry),
 		backends: make(map[string]*plan.Backend, len(p.Backends)),
 		secrets:  plan.Digest(p.Secrets),
+		tags:     map[string]string{},
 	}
 	secrets := make(map[string]*plan.Secret, len(p.Secrets))
 	for i := range p.Secrets {
@@ -119,6 +121,9 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 	rules := make(map[string]*plan.Rule, len(p.Rules))
 	for i := range p.Rules {
 		rules[p.Rules[i].Name] = &p.Rules[i]
+	}
+	for _, gateway := range p.Gateways() {
+		g.tags[gateway] = loopTag(d.Instance, gateway)
 	}
 	for i := range p.Ports {
 		var digests map[string]string

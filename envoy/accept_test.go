@@ -138,7 +138,7 @@ func (c *compiler) plan(text []byte) *plan.Plan {
 		c.t.Fatal(err)
 	}
 	snapshot, _ := c.from.Load(c.t.Context())
-	p, _ := compile.Compile(snapshot, compile.Options{})
+	p, _ := compile.Compile(snapshot, compile.Options{Namespace: "egret-system"})
 	return p
 }
 

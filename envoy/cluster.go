@@ -34,6 +34,9 @@ func (t *translation) cluster(b *plan.Backend) {
 		UpstreamConnectionOptions:     keepalive(),
 		IgnoreHealthOnHostRemoval:     true,
 	}
+	if b.Proxy != nil {
+		c.UpstreamConnectionOptions = nil // it is at a socket of the pod, which has no such options
+	}
 	if b.Host != "" {
 		c.EdsClusterConfig.EdsConfig = localEndpoints()
 	} else {

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/netip"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -27,12 +28,13 @@ func localEndpoints() *corev3.ConfigSource {
 // goes without them, so that one name cannot hold back the others.
 const fetchTimeout = 5 * time.Second
 
-// endpoints tells the addresses of a Service. Endpoints that are Gateways are
-// only in plans for a process that serves them itself.
+// endpoints tells the addresses of a Service, but for those that nobody may dial:
+// users may write EndpointSlices. Endpoints that are Gateways are only in plans
+// for a process that serves them itself.
 func (t *translation) endpoints(b *plan.Backend) {
 	var addresses []*corev3.Address
 	for _, e := range b.Endpoints {
-		if e.Address != "" {
+		if a, err := netip.ParseAddr(e.Address); err == nil && plan.Refused(a) == nil {
 			addresses = append(addresses, tcp(e.Address, uint32(e.Port)))
 		}
 	}

@@ -25,8 +25,17 @@ type Backend struct {
 	Fronts string `json:"fronts,omitempty"`
 	// AskUsage is false for backends that opted out of stream_options
 	// (annotation egret.dev/ask-usage: "false").
-	AskUsage bool   `json:"askUsage"`
-	Fault    *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
+	AskUsage bool `json:"askUsage"`
+	// Fence limits which addresses Host may lead to; nil leaves it to what is
+	// refused to all.
+	Fence *Fence `json:"fence,omitempty"`
+	// Proxy is asked to connect to Host; nil connects directly.
+	Proxy *Proxy `json:"proxy,omitempty"`
+	// Parent says that the backend is another gateway (annotation egret.dev/parent:
+	// "true"): it tries again where that is called for, and is told which gateways
+	// a call has passed (acceptance gateway 115).
+	Parent bool   `json:"parent,omitempty"`
+	Fault  *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
 }
 
 // ProofHeader shows that a gateway calls: to the MaaS API, which believes the

@@ -50,6 +50,9 @@ func (p *Plan) For(gateway string) *Plan {
 				secrets.add(tls.CAs...)
 				secrets.add(tls.Identity)
 			}
+			if proxy := p.Backends[i].Proxy; proxy != nil {
+				secrets.add(proxy.Secret)
+			}
 		}
 	}
 	for i := range p.Policies {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type beside struct {
 	socket    string
 	processor *extproc.Server
 	endpoints *endpoint.Server
+	relay     *provider.Relay
 	envoy     *http.Client // Envoy's admin interface
 	ports     atomic.Int64 // of the plan
 	listens   atomic.Bool  // Envoy can ask
@@ -39,9 +41,10 @@ type beside struct {
 }
 
 func newBeside(o Options, e *engine.Engine, h hop, d *provider.Dialer) *beside {
-	endpoints := endpoint.New(endpoint.Options{Guard: d.Guard, Outside: d.Outside, Log: o.Log})
+	relay := &provider.Relay{Dialer: d, Dir: filepath.Dir(o.Socket), Log: o.Log}
+	endpoints := endpoint.New(endpoint.Options{Guard: d.Guard, Outside: d.Outside, Relay: relay.Socket, Log: o.Log})
 	return &beside{
-		socket: o.Socket, endpoints: endpoints, log: o.Log,
+		socket: o.Socket, endpoints: endpoints, relay: relay, log: o.Log,
 		processor: extproc.New(extproc.Options{Engine: e, Log: o.Log, Inner: h.from, Drain: o.Drain, Register: []func(grpc.ServiceRegistrar){endpoints.Register}}),
 		envoy: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -53,6 +56,9 @@ func newBeside(o Options, e *engine.Engine, h hop, d *provider.Dialer) *beside {
 }
 
 func (b *beside) apply(_ context.Context, f *feed.Feed) error {
+	if err := b.relay.Load(f.Plan); err != nil { // that backend alone is not reached
+		b.log.Error("backends behind a proxy", "error", err)
+	}
 	b.endpoints.Load(f.Plan)
 	if err := b.processor.Load(f.Plan, f.Keep...); err != nil {
 		return err
@@ -152,6 +158,7 @@ func (b *beside) run(ctx context.Context) error {
 	b.listens.Store(true)
 	group, run := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.endpoints.Run(run) })
+	group.Go(func() error { return b.relay.Run(run) })
 	group.Go(func() error { return b.processor.Run(run, l) })
 	return group.Wait()
 }

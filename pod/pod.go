@@ -213,6 +213,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		},
 		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
+		Instance: cluster(p.o.Config),
 	})
 	if p.o.Plane == source.PlaneEnvoy {
 		p.plane = newBeside(p.o, e, p.proof.hop, dialer)

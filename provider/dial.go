@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/egret-gateway/egret/plan"
@@ -28,6 +29,18 @@ type Dialer struct {
 	// Outside refuses more addresses of what is outside the cluster by its name
 	// (Local), or by an address that a user wrote down; nil refuses none.
 	Outside func(netip.Addr) error
+	// Lookup returns the addresses of a name; nil asks the system.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	once    sync.Once
+	names   names
+	connect func(context.Context, netip.AddrPort) (net.Conn, error) // nil = by the system
+}
+
+// via is what is particular about the way to a backend.
+type via struct {
+	fence *Lists
+	proxy *proxy
 }
 
 // gatewaySuffix marks addresses that stand for our own gateways. ".invalid"
@@ -60,16 +73,40 @@ func Address(e plan.Endpoint) string {
 // connecting together take at most plan.DefaultConnectTimeout. Connecting
 // knows its errors.
 func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return d.dialVia(ctx, network, address, via{})
+}
+
+// own is Dial for calls that the gateway makes itself. Policies may name a Service
+// in short, as service.namespace, which DNS in a pod knows by its search domains;
+// it is asked for as one of the cluster's names then.
+func (d *Dialer) own(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && d.Outside != nil && strings.Count(host, ".") == 1 {
+		if _, err := d.known().find(ctx, host+".svc"); err == nil {
+			address = net.JoinHostPort(host+".svc", port)
+		}
+	}
+	return d.Dial(ctx, network, address)
+}
+
+// to is Dial by a way of its own.
+func (d *Dialer) to(v via) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		return d.dialVia(ctx, network, address, v)
+	}
+}
+
+func (d *Dialer) dialVia(ctx context.Context, network, address string, v via) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, plan.DefaultConnectTimeout)
 	defer cancel()
-	c, err := d.dial(ctx, network, address)
+	c, err := d.dial(ctx, network, address, v)
 	if err != nil {
 		return nil, &connectError{err}
 	}
 	return c, nil
 }
 
-func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network, address string, via via) (net.Conn, error) {
 	host, p, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -87,48 +124,127 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		return d.Gateway(ctx, ns+"/"+name, port)
 	}
 	host, literal := strings.CutSuffix(host, literalSuffix)
-	address = net.JoinHostPort(host, p)
-	if d.Memory != nil {
-		if c, ok, err := d.Memory(ctx, host, port); ok {
-			return c, err
-		}
+	if c, ok, err := d.near(ctx, network, host, port); ok {
+		return c, err
 	}
-	if d.Names != nil {
-		if mapped, ok := d.Names(host, port); ok {
-			address = mapped
-		}
+	_, err = netip.ParseAddr(host)
+	outside := literal || err != nil && !Local(host)
+	if outside && via.proxy != nil {
+		return d.through(ctx, network, via.proxy, host, p)
 	}
 	check := d.check
-	if _, err := netip.ParseAddr(host); d.Outside != nil && (literal || err != nil && !Local(host)) {
-		check = d.checkOutside
+	if outside {
+		check = func(a netip.Addr) error { return d.checkOutside(a, via.fence) }
 	}
-	guarded := net.Dialer{ControlContext: check}
-	return guarded.DialContext(ctx, network, address)
+	return d.open(ctx, network, host, uint16(number), check)
+}
+
+// near connects to what this process knows of itself, before DNS; ok is false
+// for all else.
+func (d *Dialer) near(ctx context.Context, network, host string, port int32) (c net.Conn, ok bool, err error) {
+	if d.Memory != nil {
+		if c, ok, err := d.Memory(ctx, host, port); ok {
+			return c, true, err
+		}
+	}
+	if d.Names == nil {
+		return nil, false, nil
+	}
+	mapped, ok := d.Names(host, port)
+	if !ok {
+		return nil, false, nil
+	}
+	at, err := netip.ParseAddrPort(mapped)
+	if err != nil {
+		return nil, true, fmt.Errorf("address %q: %w", mapped, err)
+	}
+	c, err = d.open(ctx, network, at.Addr().String(), at.Port(), d.check)
+	return c, true, err
+}
+
+// through connects by a proxy, which is the operator's choice and may be inside
+// the cluster. Of a name it alone knows where it leads.
+func (d *Dialer) through(ctx context.Context, network string, p *proxy, host, port string) (net.Conn, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		if err := d.checkOutside(a, nil); err != nil {
+			return nil, err
+		}
+	}
+	c, ok, err := d.near(ctx, network, p.host, p.port)
+	if !ok {
+		c, err = d.open(ctx, network, p.host, uint16(p.port), d.check)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("proxy %s: %w", p.address(), err)
+	}
+	return p.tunnel(ctx, c, net.JoinHostPort(host, port))
+}
+
+// open looks a host up and connects to what check lets pass. It is asked about
+// the very address that is connected to, so that an answer of DNS which changes
+// in between is of no use to anybody.
+func (d *Dialer) open(ctx context.Context, network, host string, port uint16, check func(netip.Addr) error) (net.Conn, error) {
+	found, err := d.known().find(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var good []netip.Addr
+	var refused []error
+	for _, a := range found {
+		if err := check(a); err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		good = append(good, a)
+	}
+	if len(good) == 0 {
+		return nil, errors.Join(refused...)
+	}
+	return race(ctx, good, func(ctx context.Context, a netip.Addr) (net.Conn, error) {
+		if d.connect != nil {
+			return d.connect(ctx, netip.AddrPortFrom(a, port))
+		}
+		guarded := net.Dialer{ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return fmt.Errorf("address %q: %w", address, err)
+			}
+			return check(ap.Addr())
+		}}
+		return guarded.DialContext(ctx, network, netip.AddrPortFrom(a, port).String())
+	})
+}
+
+// known is where names lead.
+func (d *Dialer) known() *names {
+	d.once.Do(func() {
+		d.names.lookup = d.Lookup
+		if d.names.lookup == nil {
+			d.names.lookup = system
+		}
+	})
+	return &d.names
 }
 
 // checkOutside is check for what is outside the cluster.
-func (d *Dialer) checkOutside(ctx context.Context, network, address string, raw syscall.RawConn) error {
-	if err := d.check(ctx, network, address, raw); err != nil {
+func (d *Dialer) checkOutside(a netip.Addr, fence *Lists) error {
+	if err := d.check(a); err != nil {
 		return err
 	}
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", address, err)
+	if d.Outside != nil {
+		if err := d.Outside(a.Unmap()); err != nil {
+			return err
+		}
 	}
-	return d.Outside(ap.Addr().Unmap())
+	return fence.Outside(a)
 }
 
-// check asks the guard about the very address that is about to be connected
-// to, once per address that a name resolved to.
-func (d *Dialer) check(_ context.Context, _, address string, _ syscall.RawConn) error {
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("address %q: %w", address, err)
-	}
+// check asks the guard.
+func (d *Dialer) check(a netip.Addr) error {
 	if d.Guard != nil {
-		return d.Guard(ap.Addr().Unmap())
+		return d.Guard(a.Unmap())
 	}
-	return Refused(ap.Addr())
+	return Refused(a)
 }
 
 // connectError marks failures that happened before a request was sent.

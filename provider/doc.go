@@ -4,10 +4,15 @@
 //
 //	plan ─► Pool.Prepare ─► Links ─► Links.Target(backend) ─► transport, scheme, address
 //	                                                              │
-//	    Dialer: our own gateways ─ services in memory ─ mapped names ─ DNS ─► Guard ─► dial
+//	    Dialer: our own gateways ─ services in memory ─ mapped names ─ names (DNS) ─► Guard, Fence, Lists ─► race
+//	                                                                  └ the operator's proxy ─► tunnel
 //
 // A backend that cannot be spoken to (a client certificate that is missing, a
 // CA bundle without certificates) fails its own requests and nobody else's.
+// What DNS said is remembered for five seconds and checked at each dial, so that
+// an answer that changes is of no use; connections to a name are left after five
+// minutes. A Relay opens the same tunnels for an Envoy of the same pod.
+//
 // An exchange keeps the Links it began with, so that a new plan never changes
 // where a request under way goes.
 //

@@ -3,7 +3,8 @@ package provider
 import (
 	"fmt"
 	"net/netip"
-	"strings"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // Fence is what lies between a cluster and the world: ranges of the cluster's
@@ -34,7 +35,7 @@ func NewFence(refuse, allow []string) (*Fence, error) {
 
 // Outside is a Dialer's Outside.
 func (f *Fence) Outside(a netip.Addr) error {
-	a = plainAddr(a)
+	a = plan.PlainAddr(a)
 	for _, p := range f.Allow {
 		if p.Contains(a) {
 			return nil
@@ -48,21 +49,47 @@ func (f *Fence) Outside(a netip.Addr) error {
 	return nil
 }
 
-// plainAddr is an address without its zone, and as the IPv4 address that it
-// stands for.
-func plainAddr(a netip.Addr) netip.Addr {
-	a = a.WithZone("").Unmap()
-	for _, p := range embedding {
-		if b := a.As16(); a.Is6() && !a.IsLoopback() && p.Contains(a) {
-			return netip.AddrFrom4([4]byte(b[12:]))
-		}
+// Lists are what an operator says about the addresses of a namespace's backends
+// (plan.Fence). nil Lists refuse nothing.
+type Lists struct{ only, deny []netip.Prefix }
+
+// NewLists reads what a plan says; nil for nothing. A range that cannot be read
+// is an error.
+func NewLists(f *plan.Fence) (*Lists, error) {
+	if f == nil {
+		return nil, nil
 	}
-	return a
+	ranges, err := NewFence(f.Deny, f.Only)
+	if err != nil {
+		return nil, err
+	}
+	return &Lists{only: ranges.Allow, deny: ranges.Refuse}, nil
 }
 
-// Local reports whether a name is one of the cluster's own, which leads to its
-// Services: it ends in ".svc" or in ".cluster.local".
-func Local(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")
+// Outside refuses an address that the lists do not let pass.
+func (l *Lists) Outside(a netip.Addr) error {
+	if l == nil {
+		return nil
+	}
+	a = plan.PlainAddr(a)
+	for _, p := range l.deny {
+		if p.Contains(a) {
+			return fmt.Errorf("address %s is in %s, which the operator denies to the backend's namespace", a, p)
+		}
+	}
+	for _, p := range l.only {
+		if p.Contains(a) {
+			return nil
+		}
+	}
+	if len(l.only) > 0 {
+		return fmt.Errorf("address %s is in none of the ranges that the operator allows to the backend's namespace", a)
+	}
+	return nil
 }
+
+// Refused is the guard that always applies, see plan.Refused.
+func Refused(a netip.Addr) error { return plan.Refused(a) }
+
+// Local reports whether a name is one of the cluster's own, see plan.LocalName.
+func Local(host string) bool { return plan.LocalName(host) }

@@ -46,7 +46,7 @@ func NewPool(d *Dialer) *Pool {
 // Links are the ways to the backends of one plan.
 type Links struct {
 	of      map[*plan.Backend]*link
-	byShape map[string]*http.Transport
+	byShape map[string]*way
 	// next are the links of the plan that came after. Who holds old links
 	// finds newer backends through it; who holds none keeps none alive.
 	next atomic.Pointer[Links]
@@ -54,10 +54,10 @@ type Links struct {
 
 // link is the way to one backend.
 type link struct {
-	transport *http.Transport
-	scheme    string
-	err       error         // why it cannot be spoken to
-	turn      atomic.Uint64 // round robin over the endpoints
+	way    *way
+	scheme string
+	err    error         // why it cannot be spoken to
+	turn   atomic.Uint64 // round robin over the endpoints
 }
 
 // Links are those of the plan in force. An exchange takes them before it
@@ -75,7 +75,7 @@ func (p *Pool) Prepare(pl *plan.Plan) *Links {
 		secrets[pl.Secrets[i].Name] = &pl.Secrets[i]
 	}
 	old := p.current.Load()
-	next := &Links{of: make(map[*plan.Backend]*link, len(pl.Backends)), byShape: map[string]*http.Transport{}}
+	next := &Links{of: make(map[*plan.Backend]*link, len(pl.Backends)), byShape: map[string]*way{}}
 	for i := range pl.Backends {
 		b := &pl.Backends[i]
 		l := &link{scheme: "http"}
@@ -83,17 +83,14 @@ func (p *Pool) Prepare(pl *plan.Plan) *Links {
 			l.scheme = "https"
 		}
 		shape := shapeOf(b, secrets)
-		if l.transport = next.byShape[shape]; l.transport == nil {
-			l.transport = old.byShape[shape]
+		if l.way = next.byShape[shape]; l.way == nil {
+			l.way = old.byShape[shape]
 		}
-		if l.transport == nil {
-			var config *tls.Config
-			if config, l.err = clientTLS(b, secrets); l.err == nil {
-				l.transport = p.transport(b.Protocol, config)
-			}
+		if l.way == nil {
+			l.way, l.err = p.way(b, secrets)
 		}
-		if l.transport != nil {
-			next.byShape[shape] = l.transport
+		if l.way != nil {
+			next.byShape[shape] = l.way
 		}
 		next.of[b] = l
 	}
@@ -106,9 +103,9 @@ func (p *Pool) Prepare(pl *plan.Plan) *Links {
 // at the latest, after having been idle for 90 s.
 func (p *Pool) Use(next *Links) {
 	old := p.current.Swap(next)
-	for shape, t := range old.byShape {
-		if next.byShape[shape] != t {
-			t.CloseIdleConnections()
+	for shape, w := range old.byShape {
+		if next.byShape[shape] != w {
+			w.close()
 		}
 	}
 }
@@ -118,8 +115,8 @@ func (p *Pool) Load(pl *plan.Plan) { p.Use(p.Prepare(pl)) }
 
 // Close closes all idle connections. The pool serves on if it must.
 func (p *Pool) Close() {
-	for _, t := range p.current.Load().byShape {
-		t.CloseIdleConnections()
+	for _, w := range p.current.Load().byShape {
+		w.close()
 	}
 }
 
@@ -141,7 +138,7 @@ func (l *Links) Target(b *plan.Backend) (t *http.Transport, scheme, address stri
 	default:
 		return nil, "", "", ErrNoEndpoint
 	}
-	return way.transport, way.scheme, address, nil
+	return way.way.transport(), way.scheme, address, nil
 }
 
 func (l *Links) find(b *plan.Backend) *link {
@@ -161,7 +158,15 @@ func shapeOf(b *plan.Backend, secrets map[string]*plan.Secret) string {
 		TLS      *plan.ClientTLS
 		Name     string
 		Digests  []string
-	}{Protocol: b.Protocol, TLS: b.TLS}
+		Named    bool
+		Fence    *plan.Fence
+		Proxy    *plan.Proxy
+	}{Protocol: b.Protocol, TLS: b.TLS, Named: named(b), Fence: b.Fence, Proxy: b.Proxy}
+	if b.Proxy != nil {
+		if s := secrets[b.Proxy.Secret]; s != nil {
+			shape.Digests = append(shape.Digests, s.Digest)
+		}
+	}
 	if b.TLS != nil {
 		shape.Name = serverName(b)
 		for _, n := range append(append([]string{}, b.TLS.CAs...), b.TLS.Identity) {
@@ -173,7 +178,21 @@ func shapeOf(b *plan.Backend, secrets map[string]*plan.Secret) string {
 	return plan.Digest(shape)
 }
 
-func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transport {
+// way makes the way to backends of b's shape.
+func (p *Pool) way(b *plan.Backend, secrets map[string]*plan.Secret) (*way, error) {
+	config, err := clientTLS(b, secrets)
+	if err != nil {
+		return nil, err
+	}
+	via, err := viaOf(b, secrets)
+	if err != nil {
+		return nil, err
+	}
+	protocol := b.Protocol
+	return newWay(named(b), func() *http.Transport { return p.transport(protocol, config.Clone(), via) }), nil
+}
+
+func (p *Pool) transport(proto plan.Protocol, config *tls.Config, via via) *http.Transport {
 	var protocols http.Protocols
 	switch {
 	case proto == plan.HTTP2 && config == nil:
@@ -184,7 +203,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transpor
 		protocols.SetHTTP1(true)
 	}
 	return &http.Transport{
-		DialContext:            p.dialer.Dial,
+		DialContext:            p.dialer.to(via),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    plan.DefaultConnectTimeout,
 		Protocols:              &protocols,
@@ -203,7 +222,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transpor
 // keys): the same names and the same guard, TLS verified by the system's CAs.
 func (p *Pool) Client() http.RoundTripper {
 	return &http.Transport{
-		DialContext: p.dialer.Dial, TLSHandshakeTimeout: plan.DefaultConnectTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext: p.dialer.own, TLSHandshakeTimeout: plan.DefaultConnectTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		MaxIdleConns: ownIdleConns, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxOwnHeadSize,
 	}
 }

@@ -93,6 +93,9 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 	switch {
 	case a.Replace:
 		replay(req, a.Body)
+		if a.Backend.Parent { // which tries again itself: here only what was never written
+			delete(req.Header, "X-Idempotency-Key")
+		}
 	case !e.received:
 		if e.upload == nil {
 			e.startUpload(e.x.Upload())

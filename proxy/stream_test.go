@@ -336,17 +336,19 @@ func TestEarlyAnswer(t *testing.T) {
 // request arrives on it. A body that was read whole is sent again, a body that
 // streams cannot be, and a backend that always does it is given up.
 func TestKeptConnection(t *testing.T) {
-	f := func(name string, path string, chunked bool, second int) {
+	f := func(name string, path string, chunked, parent bool, second int) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, false)
 			var conns atomic.Int32
-			r.apply(simple(r.raw("b", func(c net.Conn, b *bufio.Reader) {
+			p := simple(r.raw("b", func(c net.Conn, b *bufio.Reader) {
 				conns.Add(1)
 				if _, body := readRequest(b); body != "" {
 					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 					readRequest(b) // and closes instead of an answer
 				}
-			})))
+			}))
+			p.Backends[0].Parent = parent
+			r.apply(p)
 			for _, want := range []int{200, second} {
 				var body io.Reader = strings.NewReader(`{"model":"m"}`)
 				if chunked {
@@ -364,8 +366,9 @@ func TestKeptConnection(t *testing.T) {
 			}
 		})
 	}
-	f("an AI call is sent again", "/v1/chat/completions", false, 200)
-	f("an upload is not", "/upload", true, 502)
+	f("an AI call is sent again", "/v1/chat/completions", false, false, 200)
+	f("an upload is not", "/upload", true, false, 502)
+	f("gateway-115 nor is a call to a parent gateway, which tries again itself", "/v1/chat/completions", false, true, 502)
 }
 
 func TestRetryWithoutUsage(t *testing.T) {

@@ -1,6 +1,7 @@
 package standalone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,7 @@ type System struct {
 	inner   *services
 
 	good   *source.Snapshot // being served; nil before the first
+	egress *source.Egress   // the operator's rules for the way out, the last that could be read
 	loaded atomic.Bool      // the same, for those who ask from outside
 }
 
@@ -114,7 +116,7 @@ func New(ctx context.Context, o Options) (*System, error) {
 			Reviewer: s.realm, Authorizer: s.realm, Revoked: s.realm, HTTP: pool.Client(), Caches: auth.NewCaches(),
 			Now: time.Now, Log: s.log,
 		},
-		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit,
+		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit, Instance: newID(),
 	})
 	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
 	s.sims = &simulators{log: s.log, services: s.inner}
@@ -233,7 +235,7 @@ func (s *System) take(ctx context.Context, snap source.Snapshot, problems source
 	if s.o.Amend != nil {
 		s.o.Amend(&snap)
 	}
-	p, conditions := compile.Compile(snap, compile.Options{Alone: true})
+	p, conditions := compile.Compile(snap, compile.Options{Alone: true, Egress: s.egress})
 	conditions = append(conditions, maas.Conditions(&snap, MaaSNamespace)...)
 	err := s.surround(ctx, &snap)
 	if err == nil {
@@ -250,6 +252,9 @@ func (s *System) take(ctx context.Context, snap source.Snapshot, problems source
 		s.log.Warn("addresses were given for listeners that are not there", "unknown", unknown, "listeners", known)
 	}
 	s.good = &snap
+	if e, _, err := source.FindEgress(&snap, source.EgressNamespaces...); err == nil {
+		s.egress = cmp.Or(e, &source.Egress{})
+	}
 	s.loaded.Store(true)
 	s.metrics.Reload(true, len(snap.Origins), bad(conditions), time.Now())
 	s.admin.Loaded(snap, p, conditions)

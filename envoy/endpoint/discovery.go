@@ -30,7 +30,11 @@ type resource struct {
 func (s *Server) tell() {
 	next := map[string]resource{}
 	for backend, to := range s.backends {
-		if a, known := s.addresses(to); known {
+		if to.shut {
+			next[backend] = assignment(backend, nil) // known at once, so that Envoy does not wait for it
+		} else if to.relay != "" {
+			next[backend] = relayed(backend, to.relay)
+		} else if a, known := s.addresses(backend, to); known {
 			next[backend] = assignment(backend, a)
 		}
 	}
@@ -42,8 +46,9 @@ func (s *Server) tell() {
 	s.changed = make(chan struct{})
 }
 
-// addresses are where a destination is; not known before the first lookup.
-func (s *Server) addresses(to destination) (out []netip.AddrPort, known bool) {
+// addresses are where a backend is, as far as the operator's lists for it let it
+// be there; not known before the first lookup.
+func (s *Server) addresses(backend string, to destination) (out []netip.AddrPort, known bool) {
 	if mapped, ok := s.opts.Names(to.host, to.port); ok {
 		if a, err := netip.ParseAddrPort(mapped); err == nil && s.opts.Guard(a.Addr()) == nil {
 			out = append(out, a)
@@ -52,6 +57,16 @@ func (s *Server) addresses(to destination) (out []netip.AddrPort, known bool) {
 	}
 	n := s.hosts[to.host]
 	for _, a := range n.addrs {
+		if err := to.fence.Outside(a); err != nil {
+			if key := backend + " " + a.String(); !s.withheld[key] {
+				if len(s.withheld) >= addresses*addresses {
+					clear(s.withheld)
+				}
+				s.withheld[key] = true
+				s.opts.Log.Warn("an address of a backend is left out", "backend", backend, "host", to.host, "error", err)
+			}
+			continue
+		}
 		out = append(out, netip.AddrPortFrom(a, uint16(to.port)))
 	}
 	return out, n.known
@@ -75,6 +90,18 @@ func assignment(backend string, at []netip.AddrPort) resource {
 		}
 		group.LbEndpoints = append(group.LbEndpoints, &endpoints.LbEndpoint{HostIdentifier: &endpoints.LbEndpoint_Endpoint{Endpoint: e}})
 	}
+	return tellable(backend, group)
+}
+
+// relayed is a backend behind a socket of the pod.
+func relayed(backend, socket string) resource {
+	at := &core.Address{Address: &core.Address_Pipe{Pipe: &core.Pipe{Path: socket}}}
+	return tellable(backend, &endpoints.LocalityLbEndpoints{LbEndpoints: []*endpoints.LbEndpoint{
+		{HostIdentifier: &endpoints.LbEndpoint_Endpoint{Endpoint: &endpoints.Endpoint{Address: at}}},
+	}})
+}
+
+func tellable(backend string, group *endpoints.LocalityLbEndpoints) resource {
 	m := &endpoints.ClusterLoadAssignment{ClusterName: backend}
 	if len(group.LbEndpoints) > 0 {
 		m.Endpoints = []*endpoints.LocalityLbEndpoints{group}

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -35,6 +36,9 @@ type Options struct {
 	// Outside refuses more addresses of names that are not the cluster's own
 	// (provider.Local); nil refuses none.
 	Outside func(netip.Addr) error
+	// Relay returns the socket that leads to a backend by its proxy; nil leads
+	// to none.
+	Relay func(*plan.Backend) string
 	// Every is the time between two lookups of a name; 0 means Every.
 	Every time.Duration
 	Log   *slog.Logger     // nil = none
@@ -49,13 +53,17 @@ type Server struct {
 	mu       sync.Mutex
 	hosts    map[string]*name       // by host name
 	backends map[string]destination // by the backend's name
+	withheld map[string]bool        // "<backend> <address>" that the log has already
 	told     map[string]resource    // by the backend's name
 	changed  chan struct{}          // closed when told changes
 }
 
 type destination struct {
-	host string
-	port int32
+	host  string
+	port  int32
+	fence *provider.Lists // the operator's for the namespace
+	relay string          // the socket that leads there, "" = directly
+	shut  bool            // nothing leads there
 }
 
 // name is what is known of a host name.
@@ -94,7 +102,7 @@ func New(o Options) *Server {
 	}
 	return &Server{
 		opts: o, kick: make(chan struct{}, 1), changed: make(chan struct{}),
-		hosts: map[string]*name{}, backends: map[string]destination{}, told: map[string]resource{},
+		withheld: map[string]bool{}, hosts: map[string]*name{}, backends: map[string]destination{}, told: map[string]resource{},
 	}
 }
 
@@ -104,12 +112,21 @@ func (s *Server) Load(p *plan.Plan) {
 	defer s.mu.Unlock()
 	hosts := map[string]*name{}
 	clear(s.backends)
+	clear(s.withheld)
 	for i := range p.Backends {
 		b := &p.Backends[i]
 		if b.Host == "" {
 			continue
 		}
-		s.backends[b.Name] = destination{b.Host, b.Port}
+		to, err := s.destination(b)
+		if err != nil {
+			s.opts.Log.Error("a backend cannot be reached", "backend", b.Name, "error", err)
+		}
+		to.shut = err != nil || b.Fault != nil // of a host that may not be used, nobody need know where it is
+		s.backends[b.Name] = to
+		if to.shut || to.relay != "" {
+			continue
+		}
 		if hosts[b.Host] = s.hosts[b.Host]; hosts[b.Host] == nil {
 			hosts[b.Host] = &name{}
 		}
@@ -120,6 +137,21 @@ func (s *Server) Load(p *plan.Plan) {
 	case s.kick <- struct{}{}:
 	default:
 	}
+}
+
+// destination reads where a backend is. One that is reached by a proxy is at a
+// socket in the pod, behind which the tunnel begins (Options.Relay).
+func (s *Server) destination(b *plan.Backend) (to destination, err error) {
+	to = destination{host: b.Host, port: b.Port}
+	if b.Proxy != nil {
+		if s.opts.Relay == nil {
+			return to, errors.New("no relay leads to proxies here")
+		}
+		to.relay = s.opts.Relay(b)
+		return to, nil
+	}
+	to.fence, err = provider.NewLists(b.Fence)
+	return to, err
 }
 
 // Run looks names up until ctx ends.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/egret-gateway/egret/envoy/endpoint"
 	"github.com/egret-gateway/egret/envoy/extproc"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // pair is a real Envoy with the engine beside it, on real sockets.
@@ -55,10 +56,16 @@ func (b *pair) run(ctx context.Context, w *World, path string) error {
 	if err != nil {
 		return err
 	}
-	where := endpoint.New(endpoint.Options{Names: func(host string, _ int32) (string, bool) {
+	names := func(host string, _ int32) (string, bool) {
 		ip, port := upstreamAddress(w, host)
-		return fmt.Sprintf("%s:%d", ip, port), true
-	}})
+		return fmt.Sprintf("%s:%d", ip, port), !strings.HasPrefix(host, beyond)
+	}
+	relay := &provider.Relay{Dialer: &provider.Dialer{Names: names}, Dir: b.dir}
+	if err := relay.Load(w.Plan); err != nil {
+		return err
+	}
+	go relay.Run(ctx)
+	where := endpoint.New(endpoint.Options{Names: names, Relay: relay.Socket})
 	where.Load(w.Plan)
 	processor := extproc.New(extproc.Options{Engine: w.Engine, Drain: time.Nanosecond, Register: []func(grpc.ServiceRegistrar){where.Register}})
 	if err := processor.Load(w.Plan); err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/egret-gateway/egret/plan"
@@ -39,6 +40,9 @@ func newNative(ctx context.Context, w *World) (Body, error) {
 			return n.server.Dial(ctx, gateway, port)
 		},
 		Memory: func(ctx context.Context, host string, _ int32) (net.Conn, bool, error) {
+			if strings.HasPrefix(host, beyond) {
+				return nil, false, nil
+			}
 			c, err := w.upstream.dial(ctx, host)
 			return c, true, err
 		},

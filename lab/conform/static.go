@@ -39,7 +39,9 @@ func static(w *World, dir string) (obj, error) {
 		backends[w.Plan.Backends[i].Name] = &w.Plan.Backends[i]
 	}
 	for _, c := range s.Clusters {
-		delete(c, "transport_socket")
+		if w.upstream.behind == "" {
+			delete(c, "transport_socket")
+		}
 		_, name, _ := strings.Cut(c["name"].(string), ":")
 		if b := backends[name]; b != nil && b.Host == "" {
 			c["load_assignment"] = obj{"cluster_name": name, "endpoints": []any{obj{"lb_endpoints": endpoints(w, b, dir)}}}

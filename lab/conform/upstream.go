@@ -24,7 +24,12 @@ type upstream struct {
 	script []Behaviour
 	calls  int
 	seen   []Call
+	tunnel []string // what was asked for by CONNECT
+	behind string   // where tunnels lead, to a server of TLS; "" = here again
 }
+
+// beyond begins the names that only a proxy knows.
+const beyond = "beyond."
 
 // Call is a request as the upstream saw it.
 type Call struct {
@@ -77,7 +82,36 @@ func (u *upstream) next(c Call) Behaviour {
 	return u.script[n]
 }
 
+// connect plays a proxy, behind which is the upstream again.
+func (u *upstream) connect(w http.ResponseWriter, r *http.Request) {
+	u.mu.Lock()
+	u.tunnel = append(u.tunnel, r.RequestURI+" "+r.Header.Get("Proxy-Authorization"))
+	u.mu.Unlock()
+	near, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer near.Close()
+	var far net.Conn
+	if l, ok := u.listener.(*pipe); ok {
+		far, err = l.dial(context.Background())
+	} else {
+		far, err = net.Dial("tcp", or(u.behind, u.listener.Addr().String()))
+	}
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+	go func() { io.Copy(far, buffered); far.Close() }()
+	io.Copy(near, far)
+}
+
 func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		u.connect(w, r)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)

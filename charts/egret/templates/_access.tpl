@@ -38,6 +38,13 @@ rules:
   - apiGroups: [discovery.k8s.io]
     resources: [endpointslices]
     verbs: [get, list, watch]
+  # Where no name from outside may lead: the nodes, their pods, and Services.
+  - apiGroups: [""]
+    resources: [nodes]
+    verbs: [list]
+  - apiGroups: [networking.k8s.io]
+    resources: [servicecidrs]
+    verbs: [list]
   # What runs for a Gateway, in its namespace. ConfigMaps are patched, too, to
   # say how far the deny-list was delivered.
   - apiGroups: [""]

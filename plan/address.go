@@ -1,8 +1,9 @@
-package provider
+package plan
 
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // never are the addresses that no backend has any business at: those at which
@@ -42,8 +43,27 @@ func Refused(a netip.Addr) error {
 			return fmt.Errorf("address %s is never dialled (%s)", a, p.what)
 		}
 	}
-	if plain := plainAddr(a); plain != inner {
+	if plain := PlainAddr(a); plain != inner {
 		return Refused(plain)
 	}
 	return nil
+}
+
+// PlainAddr is an address without its zone, and as the IPv4 address that it
+// stands for.
+func PlainAddr(a netip.Addr) netip.Addr {
+	a = a.WithZone("").Unmap()
+	for _, p := range embedding {
+		if b := a.As16(); a.Is6() && !a.IsLoopback() && p.Contains(a) {
+			return netip.AddrFrom4([4]byte(b[12:]))
+		}
+	}
+	return a
+}
+
+// LocalName reports whether a name is one of the cluster's own, which leads to its
+// Services: it ends in ".svc" or in ".cluster.local".
+func LocalName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")
 }
