@@ -172,8 +172,14 @@ func (w *World) assertion(token string) error {
 // named509 reports whether a header names the certificate by its thumbprint.
 func named509(header jose.Header, cert *x509.Certificate) bool {
 	old, current := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
-	return header.ExtraHeaders["x5t"] == base64.RawURLEncoding.EncodeToString(old[:]) ||
-		header.ExtraHeaders["x5t#S256"] == base64.RawURLEncoding.EncodeToString(current[:])
+	return thumbprint(header.ExtraHeaders["x5t"], old[:]) || thumbprint(header.ExtraHeaders["x5t#S256"], current[:])
+}
+
+// thumbprint reports whether a header is the sum in either alphabet of
+// base64: RFC 7515 wants the one for URLs, Microsoft's own clients send the other.
+func thumbprint(header any, sum []byte) bool {
+	text, _ := header.(string)
+	return strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(text) == base64.RawURLEncoding.EncodeToString(sum)
 }
 
 // entraError is OAuth2's error with Microsoft's number and identifiers.
