@@ -12,7 +12,7 @@ const anthropicVersion = "2023-06-01"
 
 func (w *World) anthropic() *Vendor {
 	v := w.vendor("anthropic", anthropicError, "api.anthropic.com").withKey("sk-ant-lab-" + secret())
-	v.models = []string{"claude-3-sonnet-20240229", "claude-sonnet-4-5", "claude-haiku-4-5"}
+	v.models = []string{"claude-3-sonnet-20240229", "claude-opus-4-5", "claude-haiku-4-5"}
 	v.handle("POST /v1/messages", anthropic((*exchange).messages))
 	v.handle("POST /v1/messages/count_tokens", anthropic(func(x *exchange) error {
 		if err := x.anthropicBody("count"); err != nil {
@@ -42,19 +42,23 @@ func anthropicModel(id string) object {
 	return object{"type": "model", "id": id, "display_name": id, "created_at": "2024-02-29T00:00:00Z"}
 }
 
-// anthropic asks for the key and the version before what follows.
+// anthropic asks for the key and the version before what follows. The key may
+// be in either header: the API's reference has X-Api-Key, and so has the
+// client for Go, while that for Python has Authorization since its version 2.
+// Seen.Via tells which it was.
 func anthropic(then func(*exchange) error) func(*exchange) error {
 	return func(x *exchange) error {
 		key := x.r.Header.Get("X-Api-Key")
+		wrong := "invalid x-api-key"
+		if key == "" {
+			key, wrong = x.bearer(), "Invalid bearer token"
+		}
 		x.presents(key, "")
 		switch version := x.r.Header.Get("Anthropic-Version"); {
-		case key == "" && x.bearer() != "":
-			x.presents(x.bearer(), "")
-			return &refusal{Status: http.StatusUnauthorized, Message: "Invalid bearer token"}
 		case key == "":
 			return &refusal{Status: http.StatusUnauthorized, Message: "x-api-key header is required"}
 		case !x.v.accepts(key):
-			return &refusal{Status: http.StatusUnauthorized, Message: "invalid x-api-key"}
+			return &refusal{Status: http.StatusUnauthorized, Message: wrong}
 		case version == "":
 			return &refusal{Status: http.StatusBadRequest, Message: "anthropic-version: header is required"}
 		case version != anthropicVersion && version != "2023-01-01":

@@ -26,6 +26,7 @@ type Seen struct {
 	Body       []byte      `json:"body"`
 	Digest     string      `json:"digest"`     // SHA-256 of the body, in hex
 	Credential string      `json:"credential"` // as presented: a key, a token, an access key id; "" for none
+	Via        string      `json:"via"`        // the header that the credential was in, in lower case; "" for query and body
 	Subject    string      `json:"subject"`    // whose credential it was, once it was accepted
 	Status     int         `json:"status"`     // of the answer; 0 until it has begun
 	Refusal    string      `json:"refusal"`    // why, when it was refused

@@ -38,7 +38,7 @@ const (
 	bearerKey  = "Authorization: Bearer KEY\n"
 	chatBody   = `{"model":"gpt-4o","messages":[{"role":"user","content":"Hello there"}]}`
 	claudeKey  = "X-Api-Key: KEY\nAnthropic-Version: 2023-06-01\n"
-	claudeBody = `{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hello there"}]}`
+	claudeBody = `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hello there"}]}`
 	geminiPath = "/v1beta/models/gemini-2.0-flash:generateContent"
 	geminiKey  = "X-Goog-Api-Key: KEY\n"
 	geminiBody = `{"contents":[{"parts":[{"text":"Hello there"}]}]}`
@@ -74,14 +74,16 @@ var calls = []call{
 
 	{"anthropic messages", anthropicOf, "", "/v1/messages", claudeKey + js, claudeBody, 200, `"input_tokens":2,"output_tokens":2`},
 	{"anthropic no key", anthropicOf, "", "/v1/messages", "Anthropic-Version: 2023-06-01\n" + js, claudeBody, 401, `"error":{"message":"x-api-key header is required","type":"authentication_error"}`},
-	{"anthropic key as bearer", anthropicOf, "", "/v1/messages", bearerKey + "Anthropic-Version: 2023-06-01\n" + js, claudeBody, 401, `"authentication_error"`},
+	{"anthropic wrong key", anthropicOf, "", "/v1/messages", "X-Api-Key: wrong\nAnthropic-Version: 2023-06-01\n" + js, claudeBody, 401, `invalid x-api-key`},
+	{"anthropic wrong token", anthropicOf, "", "/v1/messages", "Authorization: Bearer wrong\nAnthropic-Version: 2023-06-01\n" + js, claudeBody, 401, `Invalid bearer token`},
+	{"anthropic key as bearer", anthropicOf, "", "/v1/messages", bearerKey + "Anthropic-Version: 2023-06-01\n" + js, claudeBody, 200, `"end_turn"`},
 	{"anthropic no version", anthropicOf, "", "/v1/messages", "X-Api-Key: KEY\n" + js, claudeBody, 400, `anthropic-version: header is required`},
 	{"anthropic wrong version", anthropicOf, "", "/v1/messages", "X-Api-Key: KEY\nAnthropic-Version: 2024-01-01\n" + js, claudeBody, 400, `is not a valid version`},
-	{"anthropic unknown field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[],"n":1}`, 400, `n: Extra inputs are not permitted`},
-	{"anthropic missing field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-sonnet-4-5","messages":[]}`, 400, `max_tokens: Field required`},
-	{"anthropic system role", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"system","content":"a"}]}`, 400, `messages[0].role`},
+	{"anthropic unknown field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[],"n":1}`, 400, `n: Extra inputs are not permitted`},
+	{"anthropic missing field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","messages":[]}`, 400, `max_tokens: Field required`},
+	{"anthropic system role", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"system","content":"a"}]}`, 400, `messages[0].role`},
 	{"anthropic unknown model", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"gpt-4o","max_tokens":9,"messages":[]}`, 404, `"not_found_error"`},
-	{"anthropic count", anthropicOf, "", "/v1/messages/count_tokens", claudeKey + js, `{"model":"claude-sonnet-4-5","messages":[{"role":"user","content":"one two three"}]}`, 200, `{"input_tokens":3}`},
+	{"anthropic count", anthropicOf, "", "/v1/messages/count_tokens", claudeKey + js, `{"model":"claude-opus-4-5","messages":[{"role":"user","content":"one two three"}]}`, 200, `{"input_tokens":3}`},
 	{"anthropic count with max_tokens", anthropicOf, "", "/v1/messages/count_tokens", claudeKey + js, claudeBody, 400, `max_tokens: Extra inputs`},
 	{"anthropic models", anthropicOf, "GET", "/v1/models", claudeKey, "", 200, `"has_more":false`},
 	{"anthropic path", anthropicOf, "", "/v1/chat/completions", claudeKey + js, claudeBody, 404, `"not_found_error"`},

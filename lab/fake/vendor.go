@@ -217,7 +217,13 @@ func (x *exchange) refuse(r *refusal) {
 
 // presents notes the credential of a request, and whose it is once accepted.
 func (x *exchange) presents(credential, subject string) {
-	x.v.journal.note(func() { x.seen.Credential, x.seen.Subject = credential, subject })
+	via := ""
+	for name, values := range x.r.Header {
+		if credential != "" && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, credential) }) {
+			via = strings.ToLower(name)
+		}
+	}
+	x.v.journal.note(func() { x.seen.Credential, x.seen.Via, x.seen.Subject = credential, via, subject })
 }
 
 // bearer is the token of the Authorization header, "" for none or another scheme.

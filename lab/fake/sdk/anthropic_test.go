@@ -17,7 +17,7 @@ func TestAnthropic(t *testing.T) {
 	}
 	c := client(w.Anthropic.Key)
 	plain := anthropic.MessageNewParams{
-		Model: "claude-sonnet-4-5", MaxTokens: 100, System: []anthropic.TextBlockParam{{Text: system}},
+		Model: "claude-opus-4-5", MaxTokens: 100, System: []anthropic.TextBlockParam{{Text: system}},
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(prompt))},
 	}
 	tools := plain
