@@ -2,17 +2,19 @@ package fake
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/tidwall/gjson"
 )
 
-// anthropicVersion is the only value of the anthropic-version header that the
-// Messages API has beside a first one of 2023-01-01.
-const anthropicVersion = "2023-06-01"
+// anthropicVersions are the values of the anthropic-version header that the
+// fake has. The later one takes no temperature, top_k and top_p, no document
+// in an assistant's message and no citations in a user's.
+var anthropicVersions = []string{"2023-06-01", "2026-10-21"}
 
 func (w *World) anthropic() *Vendor {
 	v := w.vendor("anthropic", anthropicError, "api.anthropic.com").withKey("sk-ant-lab-" + secret())
-	v.models = []string{"claude-3-sonnet-20240229", "claude-opus-4-5", "claude-haiku-4-5"}
+	v.models = []string{"claude-3-sonnet-20240229", "claude-opus-4-5", "claude-opus-5-5", "claude-haiku-4-5"}
 	v.handle("POST /v1/messages", anthropic((*exchange).messages))
 	v.handle("POST /v1/messages/count_tokens", anthropic(func(x *exchange) error {
 		if err := x.anthropicBody("count"); err != nil {
@@ -43,9 +45,8 @@ func anthropicModel(id string) object {
 }
 
 // anthropic asks for the key and the version before what follows. The key may
-// be in either header: the API's reference has X-Api-Key, and so has the
-// client for Go, while that for Python has Authorization since its version 2.
-// Seen.Via tells which it was.
+// be in either header: the API's reference has X-Api-Key, the vendor's clients
+// have Authorization since their version 2. Seen.Via tells which it was.
 func anthropic(then func(*exchange) error) func(*exchange) error {
 	return func(x *exchange) error {
 		key := x.r.Header.Get("X-Api-Key")
@@ -61,7 +62,7 @@ func anthropic(then func(*exchange) error) func(*exchange) error {
 			return &refusal{Status: http.StatusUnauthorized, Message: wrong}
 		case version == "":
 			return &refusal{Status: http.StatusBadRequest, Message: "anthropic-version: header is required"}
-		case version != anthropicVersion && version != "2023-01-01":
+		case !slices.Contains(anthropicVersions, version):
 			return &refusal{Status: http.StatusBadRequest, Message: "anthropic-version: \"" + version + "\" is not a valid version"}
 		}
 		x.presents(key, "api key")
@@ -74,10 +75,11 @@ func anthropic(then func(*exchange) error) func(*exchange) error {
 	}
 }
 
-func (x *exchange) anthropicBody(shape string) error {
+func (x *exchange) anthropicBody(call string) error {
 	if err := x.media("application/json"); err != nil {
 		return err
 	}
+	shape := call + "-" + x.r.Header.Get("Anthropic-Version")
 	if bad := x.check(shape); bad != nil {
 		return &refusal{Status: http.StatusBadRequest, Message: anthropicWords(bad)}
 	}

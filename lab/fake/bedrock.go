@@ -163,7 +163,7 @@ func (x *exchange) invoke(own shapes) error {
 	}
 	delete(fields, "anthropic_version")
 	rest := encode(fields)
-	if bad := own.check("body", rest); bad != nil {
+	if bad := own.check("invoke", rest); bad != nil {
 		return &refusal{Status: http.StatusBadRequest, Kind: "ValidationException", Message: anthropicWords(bad)}
 	}
 	if err := x.trouble(); err != nil {

@@ -33,18 +33,19 @@ func oauthOf(w *World) *Vendor     { return w.OAuth }
 func metadataOf(w *World) *Vendor  { return w.Metadata }
 
 const (
-	js         = "Content-Type: application/json\n"
-	form       = "Content-Type: application/x-www-form-urlencoded\n"
-	bearerKey  = "Authorization: Bearer KEY\n"
-	chatBody   = `{"model":"gpt-4o","messages":[{"role":"user","content":"Hello there"}]}`
-	claudeKey  = "X-Api-Key: KEY\nAnthropic-Version: 2023-06-01\n"
-	claudeBody = `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hello there"}]}`
-	geminiPath = "/v1beta/models/gemini-2.0-flash:generateContent"
-	geminiKey  = "X-Goog-Api-Key: KEY\n"
-	geminiBody = `{"contents":[{"parts":[{"text":"Hello there"}]}]}`
-	azurePath  = "/openai/deployments/gpt-4o/chat/completions"
-	bedrock    = "/model/amazon.nova-lite-v1:0/converse"
-	nova       = `{"messages":[{"role":"user","content":[{"text":"Hello there"}]}]}`
+	js          = "Content-Type: application/json\n"
+	form        = "Content-Type: application/x-www-form-urlencoded\n"
+	bearerKey   = "Authorization: Bearer KEY\n"
+	chatBody    = `{"model":"gpt-4o","messages":[{"role":"user","content":"Hello there"}]}`
+	claudeKey   = "X-Api-Key: KEY\nAnthropic-Version: 2023-06-01\n"
+	claudeLater = "X-Api-Key: KEY\nAnthropic-Version: 2026-10-21\n"
+	claudeBody  = `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hello there"}]}`
+	geminiPath  = "/v1beta/models/gemini-2.0-flash:generateContent"
+	geminiKey   = "X-Goog-Api-Key: KEY\n"
+	geminiBody  = `{"contents":[{"parts":[{"text":"Hello there"}]}]}`
+	azurePath   = "/openai/deployments/gpt-4o/chat/completions"
+	bedrock     = "/model/amazon.nova-lite-v1:0/converse"
+	nova        = `{"messages":[{"role":"user","content":[{"text":"Hello there"}]}]}`
 )
 
 // calls is what each vendor takes and what it refuses, in its own words.
@@ -80,6 +81,11 @@ var calls = []call{
 	{"anthropic no version", anthropicOf, "", "/v1/messages", "X-Api-Key: KEY\n" + js, claudeBody, 400, `anthropic-version: header is required`},
 	{"anthropic wrong version", anthropicOf, "", "/v1/messages", "X-Api-Key: KEY\nAnthropic-Version: 2024-01-01\n" + js, claudeBody, 400, `is not a valid version`},
 	{"anthropic unknown field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[],"n":1}`, 400, `n: Extra inputs are not permitted`},
+	{"anthropic temperature", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","max_tokens":9,"temperature":1,"messages":[]}`, 200, `"end_turn"`},
+	{"anthropic temperature in a later version", anthropicOf, "", "/v1/messages", claudeLater + js, `{"model":"claude-opus-4-5","max_tokens":9,"temperature":1,"messages":[]}`, 400, `temperature: Extra inputs are not permitted`},
+	{"anthropic later version", anthropicOf, "", "/v1/messages", claudeLater + js, claudeBody, 200, `"end_turn"`},
+	{"anthropic citations of a user", anthropicOf, "", "/v1/messages", claudeLater + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"a","citations":[{}]}]}]}`, 400, `messages[0].content[0].citations[0]`},
+	{"anthropic document of an assistant", anthropicOf, "", "/v1/messages", claudeLater + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"assistant","content":[{"type":"document","source":{}}]}]}`, 400, `messages[0].content[0]`},
 	{"anthropic missing field", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","messages":[]}`, 400, `max_tokens: Field required`},
 	{"anthropic system role", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"claude-opus-4-5","max_tokens":9,"messages":[{"role":"system","content":"a"}]}`, 400, `messages[0].role`},
 	{"anthropic unknown model", anthropicOf, "", "/v1/messages", claudeKey + js, `{"model":"gpt-4o","max_tokens":9,"messages":[]}`, 404, `"not_found_error"`},
