@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -174,6 +173,17 @@ func TestStrict(t *testing.T) {
 
 func send(t *testing.T, client *http.Client, v *Vendor, c call) (*http.Response, string) {
 	t.Helper()
+	response := open(t, client, v, c)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func open(t *testing.T, client *http.Client, v *Vendor, c call) *http.Response {
+	t.Helper()
 	to := v.URL() + c.path
 	if !strings.HasPrefix(c.path, "/") {
 		scheme, _, _ := strings.Cut(to, "://")
@@ -182,7 +192,7 @@ func send(t *testing.T, client *http.Client, v *Vendor, c call) (*http.Response,
 	if c.method == "" {
 		c.method = http.MethodPost
 	}
-	r, err := http.NewRequestWithContext(t.Context(), c.method, strings.ReplaceAll(to, "KEY", v.Key), bytes.NewReader([]byte(c.body)))
+	r, err := http.NewRequestWithContext(t.Context(), c.method, strings.ReplaceAll(to, "KEY", v.Key), strings.NewReader(c.body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,12 +204,7 @@ func send(t *testing.T, client *http.Client, v *Vendor, c call) (*http.Response,
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(body)
+	return response
 }
 
 func TestOneNameOneCertificate(t *testing.T) {

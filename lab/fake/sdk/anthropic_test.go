@@ -65,7 +65,7 @@ func TestAnthropic(t *testing.T) {
 	})
 	t.Run("models", func(t *testing.T) {
 		page, err := c.Models.List(t.Context(), anthropic.ModelListParams{})
-		if err != nil || len(page.Data) != 3 {
+		if err != nil || len(page.Data) != 4 {
 			t.Errorf("%+v, %v", page, err)
 		}
 	})
