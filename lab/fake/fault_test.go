@@ -164,11 +164,15 @@ func TestFaultsAreForThoseWhoAreKnown(t *testing.T) {
 
 func TestCutOfAWholeAnswer(t *testing.T) {
 	w := New(t)
-	w.OpenAI.Next(Fault{Then: Cut})
-	response := open(t, w.HTTP(), w.OpenAI, calls[0])
-	defer response.Body.Close()
-	if data, err := io.ReadAll(response.Body); err == nil || len(data) == 0 {
-		t.Errorf("%d bytes, %v", len(data), err)
+	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		client := w.HTTP()
+		client.Transport.(*http.Transport).ForceAttemptHTTP2 = proto == "HTTP/2.0"
+		w.OpenAI.Next(Fault{Then: Cut})
+		response := open(t, client, w.OpenAI, calls[0])
+		defer response.Body.Close()
+		if data, err := io.ReadAll(response.Body); err == nil || len(data) == 0 || response.Proto != proto {
+			t.Errorf("%s: %d bytes over %s, %v", proto, len(data), response.Proto, err)
+		}
 	}
 }
 

@@ -2,8 +2,8 @@ package fake
 
 import (
 	"fmt"
+	"html"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -153,5 +153,5 @@ func metadataError(x *exchange, r *refusal) {
 	}
 	x.Header().Set("Content-Type", "text/html")
 	x.WriteHeader(r.Status)
-	_, _ = fmt.Fprintf(x, "<html><title>%d - %s</title><body>%s</body></html>\n", r.Status, http.StatusText(r.Status), url.PathEscape(r.Message))
+	_, _ = fmt.Fprintf(x, "<html><title>%d - %s</title><body>%s</body></html>\n", r.Status, http.StatusText(r.Status), html.EscapeString(r.Message))
 }

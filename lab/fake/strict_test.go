@@ -1,11 +1,14 @@
 package fake
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // call is one request to a vendor and what it says.
@@ -224,6 +227,28 @@ func TestOneNameOneCertificate(t *testing.T) {
 	}
 	if _, err := w.HTTP().Get("https://api.example.com/"); err == nil {
 		t.Error("a certificate for a name that no vendor has")
+	}
+}
+
+func TestPresent(t *testing.T) {
+	w := New(t)
+	old := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }
+	expired, err := w.CA.Issue(old, "api.openai.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.CA.Issue(nil, "api.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, cert := range map[string]tls.Certificate{"expired": expired, "not api.openai.com": other} {
+		w.Present("api.openai.com", cert)
+		if _, err := w.HTTP().Get(w.OpenAI.URL()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want one that says %s", err, want)
+		}
+	}
+	if n := len(w.OpenAI.Journal()); n != 0 {
+		t.Errorf("%d requests were sent", n)
 	}
 }
 

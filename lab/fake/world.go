@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ type World struct {
 
 	tokens  tokens
 	byHost  map[string]*Vendor
+	certs   sync.Map // *tls.Certificate by host
 	servers []*http.Server
 	clock   atomic.Pointer[func() time.Time]
 }
@@ -57,7 +59,6 @@ func Start() (*World, error) {
 	if err := w.settle(); err != nil {
 		return nil, err
 	}
-	certs := map[string]*tls.Certificate{}
 	for host, v := range w.byHost {
 		if v == w.Metadata {
 			continue
@@ -66,11 +67,11 @@ func Start() (*World, error) {
 		if err != nil {
 			return nil, err
 		}
-		certs[host] = &cert
+		w.Present(host, cert)
 	}
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if cert := certs[hello.ServerName]; cert != nil {
-			return cert, nil
+		if cert, ok := w.certs.Load(hello.ServerName); ok {
+			return cert.(*tls.Certificate), nil
 		}
 		return nil, fmt.Errorf("no vendor is called %q", hello.ServerName)
 	}}
@@ -155,6 +156,10 @@ func (w *World) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	v.ServeHTTP(rw, r)
 }
+
+// Present makes a host show this certificate from the next handshake on: one
+// that is renewed, expired, for another name or of another CA (CA.Issue).
+func (w *World) Present(host string, cert tls.Certificate) { w.certs.Store(host, &cert) }
 
 // Dial connects to the World whatever name is asked for: port 80 is that of
 // the metadata servers, any other that of the rest.
