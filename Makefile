@@ -6,7 +6,7 @@ E2E     ?= ./lab/e2e/...
 FUZZTIME ?= 30s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run build test full-speed lint fuzz bench check sdk cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance planted scale
+.PHONY: help run build test full-speed lint fuzz bench check sdk vendors cross examples acceptance cluster-build cluster-up cluster-down cluster-kubeconfig images test-cluster chart test-apiserver test-services conformance planted scale
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ bench: ## ns, B and allocs of the whole path per request and per event, held aga
 
 sdk: build ## The official Python and Node clients through the gateway
 	lab/sdk/run.sh $(BIN)
+
+vendors: ## The vendors' own clients on the fakes of lab/fake, with no gateway between
+	cd lab/fake/sdk && $(GO) vet ./... && $(GO) test -count=1 ./...
+	GO=$(GO) lab/sdk/direct.sh
 
 examples: build ## egret check on everything installable and every example
 	@lab/examples.sh $(BIN)
