@@ -26,6 +26,9 @@ type Options struct {
 	// not exist are reported rather than left to another controller, and a
 	// Service in front of a Gateway of ours leads to it without a network.
 	Alone bool
+	// MaaSNamespace is that of the MaaS API, whose registry of external models
+	// routes obey; "" means opendatahub.
+	MaaSNamespace string
 }
 
 // Compile returns the plan that serves the snapshot's Gateways, and the
@@ -42,6 +45,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 		secrets:  map[string]plan.Secret{},
 		check:    newChecker(),
 	}
+	c.registry = c.readRegistry()
 	c.compileClasses()
 	c.compileGateways()
 	c.compileRoutes()
@@ -68,6 +72,7 @@ type compiler struct {
 	names      map[string]backendKey // of backends, so that they stay unique
 	secrets    map[string]plan.Secret
 	check      checker
+	registry   *registry
 	conditions []source.Condition
 }
 

@@ -17,7 +17,7 @@ import (
 func (c *Controller) take(s source.Snapshot) {
 	begun := c.now()
 	c.settings = settingsOf(&s, c.o.Self.Namespace, cmp.Or(c.o.Settings, SettingsSecret))
-	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s)})
+	p, conditions := compile.Compile(s, compile.Options{Controllers: []string{c.o.Name}, Apart: c.apart(&s), MaaSNamespace: c.o.MaaSNamespace})
 	if c.settings.Ledger == "" {
 		alone(p)
 	}

@@ -116,6 +116,7 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 			delete(h, name) // also when the rule's value could not be computed
 		}
 	}
+	x.tell(h, t)
 	for _, f := range x.auth.Headers {
 		h.Set(f.Name, f.Value)
 	}
@@ -128,6 +129,7 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 			host = v
 		}
 	}
+	x.bare(h)
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
 		host = rw.Host
 	}

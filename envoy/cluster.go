@@ -21,7 +21,7 @@ const clusterFault = "egret-fault"
 // (acceptance gateway 83).
 func (t *translation) cluster(b *plan.Backend) {
 	var filters []*hcmv3.HttpFilter
-	if b.AskUsage {
+	if b.AskUsage || t.chosen[b.Name] {
 		filters = append(filters, tryFilter())
 	}
 	c := &clusterv3.Cluster{

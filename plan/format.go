@@ -12,12 +12,16 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-const Format = 2
+//	3  Rule.Models
+const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
+	if slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Models != nil }) {
+		return 3
+	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {
 		return 2
 	}
