@@ -69,6 +69,9 @@ func parseModels(cm *corev1.ConfigMap) ([]Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ModelsKey, err)
 	}
+	if !strings.HasPrefix(string(data), "[") {
+		return nil, fmt.Errorf("%s: it is no list; write entries such as \"- {id: gpt-4, backend: openai-backend}\"", ModelsKey)
+	}
 	var list []Model
 	strict, err := kjson.UnmarshalStrict(data, &list)
 	if err = errors.Join(append(strict, err)...); err != nil {
