@@ -200,3 +200,39 @@ func TestUnifiedPath(t *testing.T) {
 		})
 	}
 }
+
+// TestRegistry: what the list of models promises is kept once there is
+// somebody to keep it.
+func TestRegistry(t *testing.T) {
+	dir := child.Fixed(t)
+	g := child.Quickstart(t, "--manifests", dir)
+	token := g.Mint(t, g.UserToken)
+	const model, body = "claude-3-sonnet-external", `{"model":"claude-3-sonnet-external","messages":[{"role":"user","content":"Hello"}]}`
+	t.Run("maas-138 a model of the registry without a backend gets the simulator's 404", func(t *testing.T) {
+		if status, said := send(t, g, http.MethodPost, chat, token, body); status != http.StatusNotFound {
+			t.Errorf("%d %s, want 404", status, said)
+		}
+	})
+	t.Run("maas-138 once its backend exists, it answers", func(t *testing.T) {
+		sims := strings.NewReplacer("name: anthropic-simulator", "name: claude", "app: anthropic-simulator", "app: claude", "claude-3-sonnet", model).
+			Replace(read(t, "../../examples/mixed-providers/simulators.yaml"))
+		_, sims, _ = strings.Cut(sims, "---\n") // the namespace is there
+		child.Write(t, filepath.Join(dir, "providers.yaml"), sims+`---
+apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0
+kind: XBackendDestination
+metadata: {name: anthropic-backend, namespace: default}
+spec:
+  destination: {type: Fqdn, fqdn: {hostname: claude.external-models.svc.cluster.local}, ports: [{number: 8000, protocol: HTTP}]}
+`)
+		child.Until(t, "the provider is asked, with no key of anybody", func() bool {
+			status, said := send(t, g, http.MethodPost, chat, token, body, "X-Sim-Echo: headers", "X-Provider-Api-Key: sk-openai")
+			return status == http.StatusOK && strings.Contains(said, `"path":"/v1/chat/completions"`) && !strings.Contains(said, "sk-openai") && !strings.Contains(said, token)
+		})
+		if status, said := send(t, g, http.MethodPost, chat, token, body); status != http.StatusUnauthorized || !strings.Contains(said, "missing_api_key") {
+			t.Errorf("%d %s, want the provider's own 401: its key is for its backend to bring", status, said)
+		}
+		if status, said := send(t, g, http.MethodPost, chat, token, ask("Hello")); status != http.StatusOK && status != http.StatusTooManyRequests {
+			t.Errorf("the model beside it: %d %s", status, said)
+		}
+	})
+}
