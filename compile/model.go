@@ -2,6 +2,7 @@ package compile
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -227,4 +228,20 @@ func entryRef(e *source.Model, port int32) *gwv1.BackendRef {
 		out.Port = &number
 	}
 	return out
+}
+
+// added names the models that a rule serves by the registry alone.
+func added(m *plan.Models) string {
+	var names []string
+	if m != nil && !m.Strict {
+		for i := range m.List {
+			if m.List[i].Target != nil {
+				names = append(names, m.List[i].Name)
+			}
+		}
+	}
+	if len(names) > 5 {
+		names = append(names[:5], fmt.Sprintf("%d more", len(names)-5))
+	}
+	return strings.Join(names, ", ")
 }

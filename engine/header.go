@@ -257,7 +257,7 @@ func (x *Exchange) upstreamPath() string {
 	if c := x.auth.Consumed; c != nil && c.In == plan.InQuery && !x.target.backend.KeepCredential {
 		query = dropParameter(query, c.Name)
 	}
-	if query == "" {
+	if query = x.bareQuery(query); query == "" {
 		return path
 	}
 	return path + "?" + query

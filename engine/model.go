@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
 
@@ -134,7 +135,7 @@ func (x *Exchange) tell(h http.Header, t *target) {
 	if x.model == nil || !t.backend.Platform || x.model.plan.Provider == "" {
 		return
 	}
-	h.Set(plan.HeaderModel, cmp.Or(x.model.plan.Upstream, x.call.Model))
+	h.Set(plan.HeaderModel, textproto.TrimString(cmp.Or(x.model.plan.Upstream, x.call.Model)))
 	h.Set(plan.HeaderProvider, x.model.plan.Provider)
 }
 
@@ -149,14 +150,24 @@ func (x *Exchange) bare(h http.Header) {
 	if x.model == nil || !x.model.plan.Bare {
 		return
 	}
-	for _, name := range credentials {
-		delete(h, name)
-	}
-	if p := x.entry.policy; p != nil {
-		for name := range p.bearing {
+	p := x.entry.policy
+	for name := range h {
+		f := fieldName(name)
+		if slices.Contains(credentials, f) || p != nil && p.bearing[f] {
 			delete(h, name)
 		}
 	}
+}
+
+// bareQuery is bare for the places in a query.
+func (x *Exchange) bareQuery(query string) string {
+	if x.model == nil || !x.model.plan.Bare || query == "" {
+		return query
+	}
+	for _, name := range []string{"key", "api-key", "api_key", "access_token"} {
+		query = dropParameter(query, name)
+	}
+	return query
 }
 
 // named is the body with the model as its backend calls it, every other byte

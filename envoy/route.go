@@ -153,7 +153,7 @@ func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
 // chosen reports whether the engine chooses the cluster, once it has read the
 // body (docs/decisions/015-models.md). The route must then match again as it
 // did: what else is to change in the request changes in the filter of the
-// cluster, which is why every such cluster has one.
+// cluster.
 func chosen(r *plan.Rule) bool { return len(r.Models.Chosen()) > 0 }
 
 // idle is how long nothing may come or go on a stream. Envoy counts the wait

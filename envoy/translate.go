@@ -57,14 +57,10 @@ func Translate(p *plan.Plan, gateway string, o Options) []xds.Resource {
 	t := &translation{
 		plan: p, gateway: gateway, name: name, opts: o,
 		rules: make(map[string]*plan.Rule, len(p.Rules)), backends: make(map[string]*plan.Backend, len(p.Backends)),
-		secrets: make(map[string]*plan.Secret, len(p.Secrets)), told: map[string]bool{}, chosen: map[string]bool{},
+		secrets: make(map[string]*plan.Secret, len(p.Secrets)), told: map[string]bool{},
 	}
 	for i := range p.Rules {
-		r := &p.Rules[i]
-		t.rules[r.Name] = r
-		for _, target := range r.Leads() {
-			t.chosen[target.Backend] = t.chosen[target.Backend] || chosen(r)
-		}
+		t.rules[p.Rules[i].Name] = &p.Rules[i]
 	}
 	for i := range p.Backends {
 		t.backends[p.Backends[i].Name] = &p.Backends[i]
@@ -93,7 +89,6 @@ type translation struct {
 	backends map[string]*plan.Backend
 	secrets  map[string]*plan.Secret
 	told     map[string]bool // type and name of what is in out
-	chosen   map[string]bool // backends that the engine chooses among, by name
 	out      []xds.Resource
 }
 
