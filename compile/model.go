@@ -24,6 +24,7 @@ type registry struct {
 	source string
 	models []source.Model
 	routed map[name]bool // destinations that some route names itself
+	told   bool          // some route matches on what gateways tell each other
 }
 
 func (c *compiler) readRegistry() *registry {
@@ -52,9 +53,17 @@ func (c *compiler) readRegistry() *registry {
 					r.routed[to] = true
 				}
 			}
+			r.told = r.told || slices.ContainsFunc(o.Spec.Rules[i].Matches, listens)
 		}
 	}
 	return r
+}
+
+// listens reports whether a match is on a field that a gateway in front sets.
+func listens(m gwv1.HTTPRouteMatch) bool {
+	return slices.ContainsFunc(m.Headers, func(h gwv1.HTTPHeaderMatch) bool {
+		return strings.EqualFold(string(h.Name), plan.HeaderProvider) || strings.EqualFold(string(h.Name), plan.HeaderModel)
+	})
 }
 
 // destination is the XBackendDestination that a route's reference names.
@@ -135,8 +144,8 @@ func faulty(p *problem) *plan.Target {
 //     the route's namespace, or one that a ReferenceGrant lets it use, so that
 //     the registry opens nothing that the route could not. What credentials
 //     came with the call were meant for the rule's own backends and stay behind.
-//   - A rule that sends to another of our Gateways tells it the provider, by
-//     which its routes may match.
+//   - A rule that sends to another of our Gateways tells it the provider, where
+//     there are routes that match on it.
 func (c *compiler) registered(r *route, spec *gwv1.HTTPRouteRule) plan.Models {
 	out := plan.Models{Source: c.registry.source}
 	if len(c.registry.models) == 0 {
@@ -148,7 +157,7 @@ func (c *compiler) registered(r *route, spec *gwv1.HTTPRouteRule) plan.Models {
 		if to, ok := destination(r.name, ref); ok {
 			own[to] = ref
 		} else {
-			fronts = fronts || c.leadsOn(r, ref)
+			fronts = fronts || c.registry.told && c.leadsOn(r, ref)
 		}
 	}
 	sibling := c.registry.sibling(r, own)
