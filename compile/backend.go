@@ -114,7 +114,7 @@ func (c *compiler) planBackends() []plan.Backend {
 	wanted := map[string]bool{}
 	for _, r := range c.attached {
 		for _, u := range r.rules {
-			for _, t := range u.plan.Targets {
+			for _, t := range u.plan.Leads() {
 				wanted[t.Backend] = wanted[t.Backend] || u.placed
 			}
 		}

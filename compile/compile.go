@@ -31,6 +31,9 @@ type Options struct {
 	// when the ones that are there cannot be read.
 	Namespace string
 	Egress    *source.Egress
+	// MaaSNamespace is that of the MaaS API, whose registry of external models
+	// routes obey; "" means opendatahub.
+	MaaSNamespace string
 }
 
 // Compile returns the plan that serves the snapshot's Gateways, and the
@@ -49,6 +52,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 		ways:     map[string]*source.WayOut{},
 	}
 	c.readEgress()
+	c.registry = c.readRegistry()
 	c.compileClasses()
 	c.compileGateways()
 	c.compileRoutes()
@@ -78,6 +82,7 @@ type compiler struct {
 	egress     *source.Egress
 	operator   string                    // the namespace of these rules
 	ways       map[string]*source.WayOut // by namespace
+	registry   *registry
 	conditions []source.Condition
 }
 

@@ -15,6 +15,7 @@ type filters struct {
 	request, response plan.Edits
 	rewrite           *plan.Rewrite
 	redirect          *plan.Redirect
+	models            string // ConfigMap that lists models
 }
 
 // ruleFilters translates the filters of a rule whose matches are given.
@@ -69,6 +70,8 @@ func (out *filters) add(f *gwv1.HTTPRouteFilter, matches []plan.Match) (err erro
 		err = out.setRewrite(f.URLRewrite, matches)
 	case f.Type == gwv1.HTTPRouteFilterRequestRedirect && f.RequestRedirect != nil:
 		out.redirect, err = redirect(f.RequestRedirect, matches)
+	case f.Type == gwv1.HTTPRouteFilterExtensionRef && f.ExtensionRef != nil && f.ExtensionRef.Group == "" && f.ExtensionRef.Kind == "ConfigMap":
+		out.models = string(f.ExtensionRef.Name)
 	case f.Type == gwv1.HTTPRouteFilterExtensionRef && f.ExtensionRef != nil:
 		err = fmt.Errorf("ExtensionRef %s %s cannot be resolved: no filter of that kind is known", f.ExtensionRef.Kind, f.ExtensionRef.Name)
 	default:

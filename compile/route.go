@@ -209,6 +209,11 @@ func (r *route) acceptance() string {
 			return fmt.Sprintf("Route is accepted. Rule %d: retry and sessionPersistence are not supported and left out.", i)
 		}
 	}
+	for i, u := range r.rules {
+		if names := added(u.plan.Models); names != "" {
+			return fmt.Sprintf("Route is accepted. Rule %d also serves %s: %s names them, their backends exist, and no route leads there.", i, names, u.plan.Models.Source)
+		}
+	}
 	return "Route is accepted."
 }
 

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -15,6 +16,7 @@ type rule struct {
 	matches []ruleMatch
 	problem *problem   // of matches, filters or time-outs: Accepted or PartiallyInvalid
 	refs    []*problem // of backendRefs: ResolvedRefs
+	models  string     // ConfigMap of the route's namespace that lists models; "" = none
 	refused bool       // the whole rule answers 500
 	placed  bool       // an entry of the plan uses it
 }
@@ -44,7 +46,10 @@ func (c *compiler) compileRule(r *route, i int) *rule {
 		u.refuse(p)
 	}
 	if u.plan.Redirect == nil {
+		c.compileModels(r, u, spec)
 		c.compileTargets(r, u, spec)
+	} else if u.models != "" {
+		u.refuse(problemf(string(gwv1.RouteReasonIncompatibleFilters), "RequestRedirect and a list of models exclude each other; keep one"))
 	} else if len(spec.BackendRefs) > 0 {
 		u.refuse(problemf(string(gwv1.RouteReasonUnsupportedValue), "RequestRedirect and backendRefs exclude each other; keep one"))
 	}
@@ -96,7 +101,7 @@ func (u *rule) compileFilters(spec *gwv1.HTTPRouteRule) *problem {
 		return p
 	}
 	u.plan.Request, u.plan.Response = f.request, f.response
-	u.plan.Rewrite, u.plan.Redirect = f.rewrite, f.redirect
+	u.plan.Rewrite, u.plan.Redirect, u.models = f.rewrite, f.redirect, f.models
 	return nil
 }
 
@@ -142,7 +147,7 @@ func timeout(d gwv1.Duration) (time.Duration, error) {
 // the weight and answers 500 for it (acceptance gateway 23); a rule without
 // any weight that works answers 500 (24).
 func (c *compiler) compileTargets(r *route, u *rule, spec *gwv1.HTTPRouteRule) {
-	sound := false
+	sound := slices.ContainsFunc(u.plan.Models.Chosen(), func(t *plan.Target) bool { return t.Fault == nil })
 	var targets []plan.Target
 	for i := range spec.BackendRefs {
 		if t := c.compileTarget(r, u, i, &spec.BackendRefs[i]); t.Weight > 0 {

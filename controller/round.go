@@ -20,7 +20,7 @@ func (c *Controller) take(s source.Snapshot) {
 	c.rule(&s)
 	c.egress.enclose(&c.settings)
 	p, conditions := compile.Compile(s, compile.Options{
-		Controllers: []string{c.o.Name}, Apart: c.apart(&s), Egress: c.egress.last(), Namespace: c.o.Self.Namespace,
+		Controllers: []string{c.o.Name}, Apart: c.apart(&s), Egress: c.egress.last(), Namespace: c.o.Self.Namespace, MaaSNamespace: c.o.MaaSNamespace,
 	})
 	if c.settings.Ledger == "" {
 		alone(p)

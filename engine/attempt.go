@@ -55,9 +55,12 @@ func (t *target) fault() *plan.Fault {
 	}
 }
 
-// choose picks a target by weight.
+// choose picks the target of the model that was asked for, or one by weight.
 func (x *Exchange) choose() *target {
 	e := x.entry
+	if x.model != nil && x.model.target != nil {
+		return x.model.target
+	}
 	switch len(e.targets) {
 	case 0:
 		return nil
@@ -77,12 +80,13 @@ func (x *Exchange) choose() *target {
 // the usage of asks for it, since it is charged (acceptance maas 109).
 func (x *Exchange) upstreamBody(a *Attempt, attempt int) []byte {
 	x.asked = false
+	body := x.named()
 	if !x.ai || !x.call.Stream || x.call.WantsUsage || attempt > 1 || !x.mayAsk(a) {
-		return x.body
+		return body
 	}
-	patched, err := dialect.AskUsage(x.call.Dialect, x.body)
-	if err != nil || len(patched) == len(x.body) {
-		return x.body
+	patched, err := dialect.AskUsage(x.call.Dialect, body)
+	if err != nil || len(patched) == len(body) {
+		return body
 	}
 	x.asked = true
 	return patched
@@ -105,8 +109,8 @@ func (x *Exchange) mayAsk(a *Attempt) bool {
 		if next == nil {
 			continue
 		}
-		for i := range next.targets {
-			if b := next.targets[i].backend; b != nil && !b.AskUsage {
+		for _, t := range next.leads() {
+			if t.backend != nil && !t.backend.AskUsage {
 				return false
 			}
 		}

@@ -38,6 +38,7 @@ type Exchange struct {
 	ai     bool // an AI call: call is set
 	asked  bool // the request sent upstream asks for usage on the client's behalf
 	target *target
+	model  *model // that the body names, where the rule knows it
 
 	ticket  quota.Ticket
 	states  []limitState
@@ -141,6 +142,9 @@ func (x *Exchange) askBody() Step {
 // for an AI call, or because an expression asks for it. A call that one of our
 // own gateways has read already is not read again without a policy.
 func (x *Exchange) wantsBody(p *policy) bool {
+	if x.entry.models != nil && (x.spoken != dialect.None || x.inference()) {
+		return true
+	}
 	if p == nil {
 		return !x.head.Inner && x.spoken != dialect.None
 	}
@@ -199,11 +203,15 @@ func (x *Exchange) Body(ctx context.Context, b []byte) Step {
 			// endpoint under a like name.
 			x.call, x.ai = call, call.Dialect != dialect.None
 			x.Record.Dialect, x.Record.Asked, x.Record.Stream = call.Dialect, call.Model, call.Stream
-		case x.judged() || jsonType(x.header):
+		case len(b) == 0 && x.inference(): // said below
+		case x.judged() || jsonType(x.header) || x.inference():
 			// What cannot be read cannot be metered, and two readers may
 			// disagree about it: refused rather than passed.
 			return x.refuse(x.shape(http.StatusBadRequest, "bad_body", err.Error()))
 		}
+	}
+	if refusal := x.byModel(); refusal != nil {
+		return x.refuse(refusal)
 	}
 	return x.meter(ctx)
 }

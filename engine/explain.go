@@ -57,6 +57,7 @@ type TargetTold struct {
 	Address    []string `json:"address,omitempty"`
 	Host       string   `json:"host,omitempty"`
 	Path       string   `json:"path,omitempty"`
+	Model      string   `json:"model,omitempty"` // whose calls alone go there; "" = all others, by weight
 	Weight     int32    `json:"weight"`
 	TLS        string   `json:"tls"`
 	Credential string   `json:"credential"`
@@ -86,9 +87,7 @@ func (e *Engine) Explain(ctx context.Context, h Head, identity map[string]any) E
 	if refusal == nil {
 		refusal = x.ownAnswer()
 	}
-	for i := range x.entry.targets { // where it would go, also when it may not
-		out.Targets = append(out.Targets, x.explainTarget(&x.entry.targets[i]))
-	}
+	out.Targets = x.explainTargets() // where it would go, also when it may not
 	if refusal != nil {
 		return out.refused(refusal)
 	}
@@ -155,6 +154,28 @@ func (x *Exchange) explainLimits(ctx context.Context, p *policy, out *Explanatio
 		}
 	}
 	return full
+}
+
+// explainTargets tells the rule's own targets, then those of models.
+func (x *Exchange) explainTargets() (out []TargetTold) {
+	for i := range x.entry.targets {
+		out = append(out, x.explainTarget(&x.entry.targets[i]))
+	}
+	if x.entry.models == nil {
+		return out
+	}
+	for i := range x.entry.models.list {
+		m := &x.entry.models.list[i]
+		if m.target == nil {
+			continue
+		}
+		x.model = m
+		told := x.explainTarget(m.target)
+		told.Model, told.Weight = m.plan.Name, 0
+		out = append(out, told)
+	}
+	x.model = nil
+	return out
 }
 
 func (x *Exchange) explainTarget(t *target) TargetTold {

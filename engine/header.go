@@ -116,6 +116,7 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 			delete(h, name) // also when the rule's value could not be computed
 		}
 	}
+	x.tell(h, t)
 	for _, f := range x.auth.Headers {
 		h.Set(f.Name, f.Value)
 	}
@@ -128,6 +129,7 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 			host = v
 		}
 	}
+	x.bare(h)
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
 		host = rw.Host
 	}
@@ -256,7 +258,7 @@ func (x *Exchange) upstreamPath() string {
 	if c := x.auth.Consumed; c != nil && c.In == plan.InQuery && !x.target.backend.KeepCredential {
 		query = dropParameter(query, c.Name)
 	}
-	if query == "" {
+	if query = x.bareQuery(query); query == "" {
 		return path
 	}
 	return path + "?" + query

@@ -52,7 +52,8 @@ type entry struct {
 	named    bool   // for a host name, not for all
 	rule     *plan.Rule
 	targets  []target
-	weight   int64 // sum over targets
+	models   *models // nil: the body decides nothing
+	weight   int64   // sum over targets
 	policy   *policy
 }
 
@@ -184,16 +185,41 @@ func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*pl
 		}
 	}
 	for i := range r.Targets {
-		t := target{plan: &r.Targets[i]}
-		if t.plan.Fault == nil {
-			if t.backend, ok = g.backends[t.plan.Backend]; !ok {
-				return nil, fmt.Errorf("BUG: the plan has no backend %q", t.plan.Backend)
-			}
+		t, err := g.newTarget(&r.Targets[i])
+		if err != nil {
+			return nil, err
 		}
 		e.targets = append(e.targets, t)
 		e.weight += int64(t.plan.Weight)
 	}
-	return e, nil
+	e.models, err = g.newModels(r.Models)
+	return e, err
+}
+
+func (g *program) newTarget(p *plan.Target) (target, error) {
+	t := target{plan: p}
+	if p.Fault == nil {
+		var ok bool
+		if t.backend, ok = g.backends[p.Backend]; !ok {
+			return t, fmt.Errorf("BUG: the plan has no backend %q", p.Backend)
+		}
+	}
+	return t, nil
+}
+
+// leads returns all targets that requests may go to.
+func (e *entry) leads() (out []*target) {
+	for i := range e.targets {
+		out = append(out, &e.targets[i])
+	}
+	if e.models != nil {
+		for i := range e.models.list {
+			if t := e.models.list[i].target; t != nil {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
 }
 
 func newPolicy(p *plan.Policy, deps auth.Deps) (*policy, error) {

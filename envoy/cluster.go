@@ -5,7 +5,6 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -18,19 +17,17 @@ import (
 const clusterFault = "egret-fault"
 
 // cluster tells a backend, named as in the plan: "default-httpbin-backend-80"
-// (acceptance gateway 83).
+// (acceptance gateway 83). Each has the filter of tries, needed or not: clusters
+// change before routes do, and a route whose cluster the engine chooses leaves
+// to that filter what must not travel.
 func (t *translation) cluster(b *plan.Backend) {
-	var filters []*hcmv3.HttpFilter
-	if b.AskUsage {
-		filters = append(filters, tryFilter())
-	}
 	c := &clusterv3.Cluster{
 		Name:                          b.Name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()},
 		ConnectTimeout:                durationpb.New(plan.DefaultConnectTimeout),
 		CircuitBreakers:               unlimited(),
-		TypedExtensionProtocolOptions: protocolOptions(b.Protocol == plan.HTTP2, filters...),
+		TypedExtensionProtocolOptions: protocolOptions(b.Protocol == plan.HTTP2, tryFilter()),
 		UpstreamConnectionOptions:     keepalive(),
 		IgnoreHealthOnHostRemoval:     true,
 	}

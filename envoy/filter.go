@@ -27,11 +27,11 @@ const filterExtProc = "envoy.filters.http.ext_proc"
 const messageTimeout = 30 * time.Second
 
 // listenerFilters ask the engine about every request, then route it
-// (docs/decisions/012-ext-proc.md). The engine's absence is an answer of 500:
+// (docs/decisions/012-ext-proc.md). The route stays unless the answer says to
+// look again, as it does where the engine chooses the cluster. The engine's absence is an answer of 500:
 // nothing passes undecided.
 func listenerFilters(meta ...string) []*hcmv3.HttpFilter {
 	ask := extProc(meta...)
-	ask.RouteCacheAction = extprocv3.ExternalProcessor_RETAIN
 	ask.MetadataOptions = &extprocv3.MetadataOptions{ReceivingNamespaces: namespaces()}
 	ask.ProcessingMode.RequestTrailerMode = extprocv3.ProcessingMode_SEND // names that mean trust are taken out; requests without any ask nothing more
 	return []*hcmv3.HttpFilter{

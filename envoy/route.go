@@ -57,14 +57,18 @@ func (t *translation) host(port *plan.Port, l *plan.Listener, v *plan.VHost, dom
 	out := &routev3.VirtualHost{Name: fmt.Sprintf("%s-vh-%d-%s", t.name, port.Number, domain), Domains: []string{domain}}
 	for i := range v.Entries {
 		e := &v.Entries[i]
-		name := plan.EntryName(l.Name, v.Domain, e.ID)
+		name, rule := plan.EntryName(l.Name, v.Domain, e.ID), t.rules[e.Rule]
+		told := []string{MetaEntry, name, MetaDigest, digests[name]}
+		if chosen(rule) {
+			told = append(told, MetaChoose, "1")
+		}
 		out.Routes = append(out.Routes, &routev3.Route{
 			Name:   e.ID,
 			Match:  match(&e.Match),
-			Action: &routev3.Route_Route{Route: t.action(t.rules[e.Rule])},
+			Action: &routev3.Route_Route{Route: t.action(rule)},
 			// The engine refuses what is too long for it; Envoy must not be first.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(2 * t.opts.BodyLimit)),
-			TypedPerFilterConfig:   about(MetaEntry, name, MetaDigest, digests[name]),
+			TypedPerFilterConfig:   about(told...),
 		})
 	}
 	return out
@@ -123,6 +127,10 @@ func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
 		b := t.backends[target.Backend]
 		asks = asks || b != nil && b.AskUsage
 	}
+	for _, target := range r.Models.Chosen() {
+		b := t.backends[target.Backend]
+		asks = asks || b != nil && b.AskUsage
+	}
 	if len(r.Targets) == 0 {
 		weighted.Clusters = []*routev3.WeightedCluster_ClusterWeight{{Name: t.fault(), Weight: count(1)}}
 	}
@@ -133,11 +141,20 @@ func (t *translation) action(r *plan.Rule) *routev3.RouteAction {
 		FlushTimeout:     limit(r.Timeouts.Idle),
 		RetryPolicy:      retries(asks),
 	}
+	if chosen(r) {
+		out.ClusterSpecifier = &routev3.RouteAction_ClusterHeader{ClusterHeader: HeaderCluster}
+	}
 	if r.Timeouts.Backend > 0 {
 		out.RetryPolicy.PerTryTimeout = limit(r.Timeouts.Backend)
 	}
 	return out
 }
+
+// chosen reports whether the engine chooses the cluster, once it has read the
+// body (docs/decisions/015-models.md). The route must then match again as it
+// did: what else is to change in the request changes in the filter of the
+// cluster.
+func chosen(r *plan.Rule) bool { return len(r.Models.Chosen()) > 0 }
 
 // idle is how long nothing may come or go on a stream. Envoy counts the wait
 // for the first byte of an answer too, which may last as long as the request

@@ -22,6 +22,7 @@ const (
 	MetaListener = "egret-listener" // name of the listener
 	MetaEntry    = "egret-entry"    // "<listener>/<domain>/<entry id>"; absent = no route matched
 	MetaDigest   = "egret-digest"   // plan.Digests of the entry
+	MetaChoose   = "egret-choose"   // present where the engine chooses the cluster, by HeaderCluster
 	MetaTarget   = "egret-target"   // index of the rule's target, from 0; absent = the rule forwards nothing
 )
 
@@ -43,6 +44,11 @@ const (
 	KeyID     = "id"  // of the exchange; a string, present while its end is not known: such requests are logged to egret extproc
 	KeyTry    = "try" // present when a second try would differ: the filter of the cluster runs then and only then
 )
+
+// HeaderCluster names the cluster of a request where the model in its body
+// decides. Whatever a client says under an x-envoy- name is gone before a route
+// is chosen, and the filter of the cluster takes it out again.
+const HeaderCluster = "x-envoy-egret-cluster"
 
 // HeaderRetry on an answer, set by the filter of a cluster, makes Envoy try
 // once more (retriable-headers). It never reaches a client.

@@ -8,5 +8,9 @@ echo "check manifests"
 "$bin" check --quiet -k manifests/maas -f manifests/common -f manifests/openshift -f lab/testdata/gateway-certificate.yaml
 for dir in examples/*/; do
   echo "check $dir"
-  "$bin" check --quiet -f "$dir"
+  beside=()
+  if grep -qs "name: maas-default-gateway" "$dir"*.yaml; then # its routes hang on the gateways of the platform
+    beside=(-k manifests/maas -f manifests/common -f lab/testdata/gateway-certificate.yaml)
+  fi
+  "$bin" check --quiet "${beside[@]}" -f "$dir"
 done

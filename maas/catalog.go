@@ -18,8 +18,8 @@ const (
 	registryKey       = "models"
 )
 
-// external is one entry of the registry. Its backend is for people: the API
-// does not use it.
+// external is one entry of the registry. Its backend is for routes
+// (docs/decisions/015-models.md): the API does not use it.
 type external struct {
 	ID       string `json:"id"`
 	Provider string `json:"provider"`

@@ -54,10 +54,7 @@ type decides struct {
 }
 
 func targets(r *Rule, backends map[string]string) (out []string) {
-	if r == nil {
-		return nil
-	}
-	for _, t := range r.Targets {
+	for _, t := range r.Leads() {
 		out = append(out, backends[t.Backend])
 	}
 	return out

@@ -12,14 +12,15 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-//	3  Backend.Fence, Proxy, Parent
+//	3  Backend.Fence, Proxy, Parent; Rule.Models
 const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
-	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent }) {
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent }) ||
+		slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Models != nil }) {
 		return 3
 	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {

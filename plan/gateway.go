@@ -38,7 +38,7 @@ func (p *Plan) For(gateway string) *Plan {
 	for i := range p.Rules {
 		if rules[p.Rules[i].Name] {
 			out.Rules = append(out.Rules, p.Rules[i])
-			for _, t := range p.Rules[i].Targets {
+			for _, t := range p.Rules[i].Leads() {
 				backends.add(t.Backend)
 			}
 		}

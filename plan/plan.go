@@ -110,6 +110,7 @@ type Rule struct {
 	Response Edits     `json:"response,omitzero"`
 	Rewrite  *Rewrite  `json:"rewrite,omitempty"`
 	Targets  []Target  `json:"targets,omitempty"` // in the order of the backendRefs; weights above 0 only
+	Models   *Models   `json:"models,omitempty"`  // nil = the body decides nothing
 	Timeouts Timeouts  `json:"timeouts"`
 }
 

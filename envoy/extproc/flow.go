@@ -177,10 +177,16 @@ func (f *flow) forward(step engine.Step, b []byte, to func(*extproc.CommonRespon
 	}
 	f.attempt, f.round = a, 1
 	var c change
-	c.set(":path", a.Path)
-	c.set(":authority", a.Host)
-	c.towards(f.has, a.Header)
 	out := &extproc.CommonResponse{}
+	chooses := first(f.meta, envoy.MetaChoose) != ""
+	if chooses { // the route is looked for again; the filter of the cluster changes the rest
+		c.set(envoy.HeaderCluster, a.Backend.Name)
+		out.ClearRouteCache = true
+	} else {
+		c.set(":path", a.Path)
+		c.set(":authority", a.Host)
+		c.towards(f.has, a.Header)
+	}
 	differs := a.Replace && !bytes.Equal(a.Body, b)
 	if a.Replace {
 		f.sent = a.Body
@@ -194,7 +200,7 @@ func (f *flow) forward(step engine.Step, b []byte, to func(*extproc.CommonRespon
 	out.HeaderMutation = c.mutation()
 	res := to(out)
 	f.server.flows.add(f)
-	res.DynamicMetadata = f.known(differs)
+	res.DynamicMetadata = f.known(differs || chooses)
 	return res
 }
 

@@ -9,7 +9,8 @@
 //
 // A file begins with its title, which carries acceptance numbers, and perhaps
 // with a line "with: a b" that adds testdata/share/a.yaml and b.yaml, and one
-// "installed: c/d" that adds manifests/c/d.yaml of the repository. Its part
+// "installed: c/d" that adds manifests/c/d.yaml of the repository, or "example:
+// e/f" that adds examples/e/f.yaml. Its part
 // manifests.yaml is what a user would apply; script.yaml is a list of steps,
 // each a request, the behaviour of the upstream, and what is expected of
 // answer, upstream view and Record (Step has the fields). Expectations name

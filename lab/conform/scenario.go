@@ -126,12 +126,13 @@ func Read(path string) (*Scenario, error) {
 }
 
 // include adds the manifests that a line of a scenario's head names: "with:"
-// those that scenarios share, "installed:" those that the product installs.
+// those that scenarios share, "installed:" those that the product installs,
+// "example:" those of examples.
 func (s *Scenario) include(line, dir string) error {
 	kind, names, _ := strings.Cut(strings.TrimSpace(line), ":")
-	where, known := map[string]string{"with": "share", "installed": "../../../manifests"}[kind]
+	where, known := map[string]string{"with": "share", "installed": "../../../manifests", "example": "../../../examples"}[kind]
 	if !known {
-		return fmt.Errorf("line %q: write with: or installed:, and names", line)
+		return fmt.Errorf("line %q: write with:, installed: or example:, and names", line)
 	}
 	for _, n := range strings.Fields(names) {
 		text, err := os.ReadFile(filepath.Join(dir, where, n+".yaml"))

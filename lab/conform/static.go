@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 
@@ -34,6 +35,7 @@ func static(w *World, dir string) (obj, error) {
 			l["name"] = strings.Replace(l["name"].(string), ":listener-", ":", 1) // what door returns
 		}
 	}
+	s.Clusters = append(s.Clusters, unprefixed(s.Clusters)...)
 	backends := map[string]*plan.Backend{}
 	for i := range w.Plan.Backends {
 		backends[w.Plan.Backends[i].Name] = &w.Plan.Backends[i]
@@ -42,7 +44,7 @@ func static(w *World, dir string) (obj, error) {
 		if w.upstream.behind == "" {
 			delete(c, "transport_socket")
 		}
-		_, name, _ := strings.Cut(c["name"].(string), ":")
+		name := bare(c["name"].(string))
 		if b := backends[name]; b != nil && b.Host == "" {
 			c["load_assignment"] = obj{"cluster_name": name, "endpoints": []any{obj{"lb_endpoints": endpoints(w, b, dir)}}}
 		}
@@ -63,6 +65,32 @@ func static(w *World, dir string) (obj, error) {
 		"static_resources": s,
 		"layered_runtime":  obj{"layers": []any{obj{"name": "l", "static_layer": obj{"re2.max_program_size.error_level": 1 << 20}}}},
 	}, nil
+}
+
+// unprefixed are the clusters under the names that the engine knows, for
+// requests whose cluster it chooses. Gateways that share a backend share its
+// address.
+func unprefixed(of []obj) (out []obj) {
+	seen := map[string]bool{}
+	for _, c := range of {
+		name := bare(c["name"].(string))
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		alias := maps.Clone(c)
+		alias["name"] = name
+		out = append(out, alias)
+	}
+	return out
+}
+
+// bare is a cluster's name without its gateway.
+func bare(name string) string {
+	if _, rest, ok := strings.Cut(name, ":"); ok {
+		return rest
+	}
+	return name
 }
 
 // plain is the plan with ports of HTTPS as ports of HTTP.

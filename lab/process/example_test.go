@@ -21,7 +21,7 @@ func TestExamplesAreRun(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if diff := cmp.Diff([]string{"first-gateway", "two-providers"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"external-host", "first-gateway", "mixed-providers", "two-providers", "unified-path"}, names); diff != "" {
 		t.Errorf("examples and those that a test runs (-run +there):\n%s", diff)
 	}
 }

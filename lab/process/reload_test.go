@@ -198,6 +198,15 @@ func (c *certificates) sign(t *testing.T, leaf *x509.Certificate, public any) st
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
+func pemKey(t *testing.T, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
 // file holds the CA.
 func (c *certificates) file(t *testing.T) string {
 	t.Helper()
@@ -218,11 +227,7 @@ func (c *certificates) secret(t *testing.T) string {
 		SerialNumber: big.NewInt(c.n), NotBefore: c.root.NotBefore, NotAfter: c.root.NotAfter, DNSNames: []string{"localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, key.Public())
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	return fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata:\n  name: maas-gateway-tls\n  namespace: openshift-ingress\ntype: kubernetes.io/tls\ndata:\n  tls.crt: %s\n  tls.key: %s\n",
-		b64(crt), b64(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))))
+		b64(crt), b64(string(pemKey(t, key))))
 }

@@ -339,7 +339,11 @@ func explain(w *world, a *admin.Answer) {
 		line("limit", l.Name, "of", l.Source+":", fmt.Sprint(l.Left), "of", fmt.Sprint(l.Max), l.Unit, "left per", l.Window+", resets in", l.Reset)
 	}
 	for _, b := range a.Targets {
-		line("backend", b.Object, strings.Join(b.Address, ", "), "weight "+fmt.Sprint(b.Weight), b.Fault)
+		share := "weight " + fmt.Sprint(b.Weight)
+		if b.Model != "" {
+			share = "model " + b.Model
+		}
+		line("backend", b.Object, strings.Join(b.Address, ", "), share, b.Fault)
 		line("  sends", "Host "+b.Host, "path "+b.Path)
 		line("  TLS", b.TLS)
 		line("  credential", b.Credential)
