@@ -10,6 +10,7 @@ import (
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/provider/account"
 )
 
 // DefaultBodyLimit bounds what is buffered of a request's body: 16 MiB.
@@ -38,6 +39,9 @@ type Deps struct {
 	// our gateways, "" for backends that get none. It is asked for Services of
 	// the platform only and must not block; nil shows nothing to anybody.
 	Proof func(*plan.Backend) string
+	// Accounts shows backends the platform's credentials; nil = one that gets
+	// no tokens. Whoever gives one runs it.
+	Accounts *account.Office
 	// Routed says that a foreign router names entries by Head.Digest.
 	Routed bool
 }
@@ -64,6 +68,9 @@ func New(d Deps) *Engine {
 	}
 	if d.BodyRoom <= 0 {
 		d.BodyRoom = bodyRoom()
+	}
+	if d.Accounts == nil {
+		d.Accounts = account.New(account.Options{Now: d.Now})
 	}
 	e := &Engine{deps: d, room: room{limit: max(d.BodyRoom, d.BodyLimit)}}
 	e.program.Store(&program{plan: &plan.Plan{}})

@@ -138,6 +138,9 @@ func (x *Exchange) askBody() Step {
 // for an AI call, or because an expression asks for it. A call that one of our
 // own gateways has read already is not read again without a policy.
 func (x *Exchange) wantsBody(p *policy) bool {
+	if x.entry.needBody {
+		return true
+	}
 	if p == nil {
 		return !x.head.Inner && x.spoken != dialect.None
 	}

@@ -21,7 +21,8 @@ type program struct {
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
 	backends map[string]*plan.Backend
-	secrets  string // digest of all secrets that policies may read
+	accounts map[string]*accounts // by backend
+	secrets  string               // digest of all secrets that policies may read
 }
 
 type portKey struct {
@@ -52,12 +53,15 @@ type entry struct {
 	rule     *plan.Rule
 	targets  []target
 	weight   int64 // sum over targets
+	needBody bool  // some backend's credential depends on the body
 	policy   *policy
 }
 
 type target struct {
 	plan    *plan.Target
 	backend *plan.Backend // nil when the target is a fault
+	// accounts are the backend's; nil when it has none.
+	accounts *accounts
 }
 
 // policy is a plan.Policy with its expressions compiled.
@@ -70,7 +74,11 @@ type policy struct {
 	claimed map[string]bool
 	// bearing are the headers that credentials come in. Where they are
 	// claimed too, they stay for the policy to read and are dropped later.
-	bearing  map[string]bool
+	bearing map[string]bool
+	// places and parameters are the headers, beside Authorization and Cookie,
+	// and the query parameters in which it looks for credentials.
+	places, parameters map[string]bool
+
 	metered  bool // has token limits
 	needBody bool // some expression reads the request's body
 }
@@ -93,7 +101,8 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		policies: make(map[string]*policy, len(p.Policies)),
 		entries:  make(map[string]*entry),
 		backends: make(map[string]*plan.Backend, len(p.Backends)),
-		secrets:  plan.Digest(p.Secrets),
+		accounts: make(map[string]*accounts, len(p.Backends)),
+		secrets:  readSecrets(p),
 	}
 	secrets := make(map[string]*plan.Secret, len(p.Secrets))
 	for i := range p.Secrets {
@@ -101,7 +110,13 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 	}
 	deps.Secrets = func(name string) *plan.Secret { return secrets[name] }
 	for i := range p.Backends {
-		g.backends[p.Backends[i].Name] = &p.Backends[i]
+		b := &p.Backends[i]
+		g.backends[b.Name] = b
+		a, err := newAccounts(b, secrets)
+		if err != nil {
+			return nil, err
+		}
+		g.accounts[b.Name] = a
 	}
 	for i := range p.Policies {
 		pol := &p.Policies[i]
@@ -130,6 +145,28 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		}
 	}
 	return g, nil
+}
+
+// readSecrets is the digest of all secrets that policies may read. Those of
+// accounts are not among them: a key that is rotated costs no policy its caches.
+func readSecrets(p *plan.Plan) string {
+	shown, read := map[string]bool{}, []plan.Secret{}
+	for i := range p.Backends {
+		for j := range p.Backends[i].Accounts {
+			shown[p.Backends[i].Accounts[j].Secret] = true
+		}
+	}
+	for i := range p.Policies {
+		for _, name := range p.Policies[i].Auth.Secrets() {
+			delete(shown, name)
+		}
+	}
+	for i := range p.Secrets {
+		if !shown[p.Secrets[i].Name] {
+			read = append(read, p.Secrets[i])
+		}
+	}
+	return plan.Digest(read)
 }
 
 func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule, digests map[string]string) error {
@@ -184,6 +221,9 @@ func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*pl
 			if t.backend, ok = g.backends[t.plan.Backend]; !ok {
 				return nil, fmt.Errorf("BUG: the plan has no backend %q", t.plan.Backend)
 			}
+			if t.accounts = g.accounts[t.plan.Backend]; t.accounts != nil {
+				e.needBody = e.needBody || t.accounts.needBody
+			}
 		}
 		e.targets = append(e.targets, t)
 		e.weight += int64(t.plan.Weight)
@@ -202,12 +242,17 @@ func newPolicy(p *plan.Policy, deps auth.Deps) (*policy, error) {
 			return nil, fmt.Errorf("AuthPolicy %s: %w", p.Auth.Source, err)
 		}
 		c.claimed, c.bearing = map[string]bool{}, map[string]bool{"Authorization": true, "Cookie": true}
+		c.places, c.parameters = map[string]bool{}, map[string]bool{}
 		for _, h := range p.Auth.Headers {
 			c.claimed[fieldName(h.Key)] = true
 		}
 		for _, a := range p.Auth.Authentication {
-			if a.Credential.In == plan.InHeader {
+			switch a.Credential.In {
+			case plan.InHeader:
 				c.bearing[fieldName(a.Credential.Name)] = true
+				c.places[fieldName(a.Credential.Name)] = true
+			case plan.InQuery:
+				c.parameters[a.Credential.Name] = true
 			}
 		}
 	}

@@ -12,12 +12,16 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-const Format = 2
+//	3  Backend.Accounts
+const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return len(b.Accounts) > 0 }) {
+		return 3
+	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {
 		return 2
 	}
@@ -41,6 +45,11 @@ func (p *Plan) Check() error {
 	for i := range p.Backends {
 		if b := &p.Backends[i]; !known(b.Protocol, HTTP, HTTP2, WebSocket, MCP) {
 			return fmt.Errorf("backend %s: this program knows no protocol %q", b.Name, b.Protocol)
+		}
+		for j := range p.Backends[i].Accounts {
+			if err := p.Backends[i].Accounts[j].check(); err != nil {
+				return fmt.Errorf("backend %s: %w", p.Backends[i].Name, err)
+			}
 		}
 	}
 	for i := range p.Secrets {

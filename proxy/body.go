@@ -93,7 +93,7 @@ func (e *exchange) startUpload(limit time.Duration) *upload {
 func trailerNames(announced http.Header) http.Header {
 	var out http.Header
 	for name := range announced {
-		if plan.Trusted(name) {
+		if plan.Trusted(name) || plan.Confidential(name) { // no place for either (RFC 9110 6.5.1)
 			continue
 		}
 		if out == nil {

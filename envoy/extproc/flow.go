@@ -158,7 +158,7 @@ func trailers(t *extproc.HttpTrailers) *extproc.ProcessingResponse {
 	var c change
 	_, has := read(t.GetTrailers())
 	for _, name := range slices.Sorted(maps.Keys(has)) {
-		if plan.Trusted(name) {
+		if plan.Trusted(name) || plan.Confidential(name) { // no place for either (RFC 9110 6.5.1)
 			c.remove(name)
 		}
 	}
