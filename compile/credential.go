@@ -63,14 +63,15 @@ func (c *compiler) inject(d *v0alpha0.XBackendDestination, b *backend) {
 			in.problem = c.account(d, b, in, &a)
 		}
 		if p := in.problem; p != nil {
-			a = plan.Account{Name: in.name, Namespace: d.Namespace, When: in.spec.When, FailOpen: in.failOpen, Scheme: plan.SchemeNone}
-			if p.reason == reasonInvalidExtension {
-				a.When = "" // what may not even be an expression
-			}
 			if !in.failOpen {
 				b.unable(500, p.reason, "%s", p.message)
+				continue
 			}
 			b.degraded = append(b.degraded, p)
+			a = plan.Account{Name: in.name, Namespace: d.Namespace, When: in.spec.When, FailOpen: true, Scheme: plan.SchemeNone}
+			if p.reason == reasonInvalidExtension {
+				a.When = "" // which may not even be an expression
+			}
 		}
 		b.plan.Accounts = append(b.plan.Accounts, a)
 	}
@@ -107,7 +108,7 @@ func (c *compiler) account(d *v0alpha0.XBackendDestination, b *backend, in *inje
 	shown(spec, a)
 	if spec.Pod() {
 		if domains := lentTo(spec.Scheme); b.plan.Host == "" || !slices.ContainsFunc(domains, func(d string) bool { return strings.HasSuffix(b.plan.Host, d) }) {
-			return invalid("identity", "the gateway's own identity is shown to hosts under %s only, of a destination of type Fqdn", strings.Join(domains, ", "))
+			return invalid(spec.Block()+".identity", "the gateway's own identity is shown to hosts under %s only, of a destination of type Fqdn", strings.Join(domains, ", "))
 		}
 		return nil
 	}

@@ -144,7 +144,7 @@ func (in *Injector) scheme() *Error {
 	}
 	switch who := in.identity(); {
 	case who != FromSecret && who != FromPod:
-		return &Error{"identity", fmt.Sprintf("%q is none of Secret, Pod", who)}
+		return &Error{in.Block() + ".identity", fmt.Sprintf("%q is none of Secret, Pod", who)}
 	case who == FromSecret && in.SecretRef == nil:
 		return &Error{"secretRef", "is missing"}
 	case who == FromPod && in.SecretRef != nil:
@@ -155,6 +155,11 @@ func (in *Injector) scheme() *Error {
 
 // Pod reports whether the gateway's own identity is used.
 func (in *Injector) Pod() bool { return in.identity() == FromPod }
+
+// Block is the name of the block that the scheme has, "" when it has none.
+func (in *Injector) Block() string {
+	return map[Scheme]string{Named: "header", ByURL: "query", SigV4: "aws", Google: "gcp", Entra: "azure", OAuth: "oauth2"}[in.Scheme]
+}
 
 func (in *Injector) identity() Identity {
 	var who Identity
