@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -63,6 +64,9 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	if t.accounts == nil {
 		return nil
 	}
+	if own := t.backend.Authority; own != "" && !literal(own) {
+		a.Host = own // a route that writes another could have the credential delivered to a neighbour behind the same front
+	}
 	x.anonymise(a, t.accounts)
 	chosen := x.account(t.accounts)
 	if chosen == nil {
@@ -84,6 +88,13 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	}
 	a.Path = out.Path
 	return nil
+}
+
+// literal reports whether an authority is an address, behind which only a route
+// can know a name.
+func literal(authority string) bool {
+	_, err := netip.ParseAddr(strings.Trim(authority, "[]"))
+	return err == nil
 }
 
 // account is the first whose condition holds. It must hold however a server
