@@ -69,7 +69,7 @@ github.com/redis/go-redis/v9       : policy/quota
 github.com/jackc/pgx/v5            : store
 github.com/google/cel-go           : policy/rule
 github.com/tidwall/                : policy/rule
-github.com/go-jose/                : feed policy/ident policy/ident/local
+github.com/go-jose/                : feed policy/ident policy/ident/local provider/account
 modernc.org/sqlite                 : store
 github.com/prometheus/client_golang: telemetry sim admin controller pod
 github.com/alecthomas/kong         : cmd

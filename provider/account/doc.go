@@ -7,10 +7,10 @@
 //	                                                            │ none yet: wait, 4.5 s at most
 //	                      Run ◄── fetch ahead of expiry ────────┘ at 80 % of its life: use it, renew it
 //
-// Tokens come over plain HTTP with the standard library: the grants are one
-// POST each (RFC 6749 4.4, RFC 7523, AWS STS), and the vendors' libraries would
-// bring caches, retries and ways to a network of their own. They are fetched
-// once for all that wait; one that was fetched serves until it really expires,
+// Tokens come over plain HTTP: the grants are one POST each (RFC 6749 4.4, RFC
+// 7523, AWS STS), and the vendors' libraries would bring caches, retries and
+// ways to a network of their own (docs/decisions/015-credentials.md). They are
+// fetched once for all that wait; one that was fetched serves until it really expires,
 // also when no other can be got; attempts that fail are made less and less
 // often. The goroutines are Run's.
 //

@@ -2,18 +2,16 @@ package account
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/egret-gateway/egret/api/credential"
 	"github.com/egret-gateway/egret/plan"
@@ -105,25 +103,11 @@ func (o *Office) google(ctx context.Context, a *plan.Account, secret *plan.Secre
 
 // assert makes a token of our own, signed with RS256 (RFC 7515).
 func assert(key *credential.Key, claims map[string]any) (string, error) {
-	head := map[string]string{"alg": "RS256", "typ": "JWT"}
-	if key.KeyID != "" {
-		head["kid"] = key.KeyID
-	}
-	var parts []string
-	for _, v := range []any{head, claims} {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return "", fmt.Errorf("assertion: %w", err)
-		}
-		parts = append(parts, base64.RawURLEncoding.EncodeToString(b))
-	}
-	text := strings.Join(parts, ".")
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key.Private, crypto.SHA256, sum[:])
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key.Private, KeyID: key.KeyID}}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
 		return "", errors.New("the service account's key cannot sign")
 	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	return jwt.Signed(signer).Claims(claims).Serialize()
 }
 
 // googlePod asks the metadata service.
