@@ -61,6 +61,7 @@ func newAccounts(b *plan.Backend, secrets map[string]*plan.Secret) (*accounts, e
 // a policy or a route has said who calls (acceptance gateway 108, 109). It is
 // the last to change a request, and does it anew for every try.
 func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
+	x.payer = nil
 	if t.accounts == nil {
 		return nil
 	}
@@ -86,8 +87,15 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	if err := x.engine.deps.Accounts.Apply(chosen.plan, chosen.secret, &out); err != nil {
 		return x.uncredited(t, chosen, err)
 	}
-	a.Path = out.Path
+	a.Path, x.payer = out.Path, chosen
 	return nil
+}
+
+// doubted tells whoever fetched a credential that the backend does not take it.
+func (x *Exchange) doubted(status int) {
+	if status == http.StatusUnauthorized && x.payer != nil {
+		x.engine.deps.Accounts.Doubt(x.payer.plan, x.payer.secret)
+	}
 }
 
 // literal reports whether an authority is an address, behind which only a route

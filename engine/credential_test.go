@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/egret-gateway/egret/plan"
 )
@@ -158,25 +159,27 @@ func TestAccounts(t *testing.T) {
 	pod := plan.Account{Name: "pod", Namespace: "g", Scheme: plan.SchemeGCP, Field: "Authorization", Prefix: "Bearer ", Token: &plan.Token{Pod: true}}
 	f := func(name, path, want string, status int, accounts ...plan.Account) {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, keyed(accounts))
-			h := get(path)
-			h.Header.Set("Authorization", "Bearer mine")
-			a, refusal := w.attempt(t, h)
-			if status != 0 {
-				if refusal == nil || refusal.Status != status || refusal.Code != "no_credential" {
-					t.Fatalf("%+v, want %d", refusal, status)
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, keyed(accounts))
+				h := get(path)
+				h.Header.Set("Authorization", "Bearer mine")
+				a, refusal := w.attempt(t, h)
+				if status != 0 {
+					if refusal == nil || refusal.Status != status || refusal.Code != "no_credential" {
+						t.Fatalf("%+v, want %d", refusal, status)
+					}
+					if strings.Contains(string(refusal.Body)+refusal.Reason, "sk-") {
+						t.Errorf("a secret in %+v", refusal)
+					}
+					return
 				}
-				if strings.Contains(string(refusal.Body)+refusal.Reason, "sk-") {
-					t.Errorf("a secret in %+v", refusal)
+				if refusal != nil {
+					t.Fatal(refusal.Reason)
 				}
-				return
-			}
-			if refusal != nil {
-				t.Fatal(refusal.Reason)
-			}
-			if got := strings.Join(a.Header["Authorization"], ","); got != want {
-				t.Errorf("authorization %q, want %q", got, want)
-			}
+				if got := strings.Join(a.Header["Authorization"], ","); got != want {
+					t.Errorf("authorization %q, want %q", got, want)
+				}
+			})
 		})
 	}
 	a, b := bearerOf("a"), bearerOf("b")

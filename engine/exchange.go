@@ -38,6 +38,7 @@ type Exchange struct {
 	ai     bool // an AI call: call is set
 	asked  bool // the request sent upstream asks for usage on the client's behalf
 	target *target
+	payer  *payer // whose credential the last try bore; nil = none
 
 	ticket  quota.Ticket
 	states  []limitState

@@ -89,7 +89,8 @@ func (e *exchange) startUpload(limit time.Duration) *upload {
 }
 
 // trailerNames are the fields that the client announced and may send. Trailers
-// that it did not announce are dropped, and so are names that mean trust.
+// that it did not announce are dropped, and so are names that mean trust or hold
+// credentials.
 func trailerNames(announced http.Header) http.Header {
 	var out http.Header
 	for name := range announced {

@@ -153,7 +153,8 @@ func (f *flow) bodiless() *extproc.ProcessingResponse {
 	return f.refuse(r, engine.Done)
 }
 
-// trailers passes those of a request on, without the names that mean trust.
+// trailers passes those of a request on, without the names that mean trust or
+// hold credentials.
 func trailers(t *extproc.HttpTrailers) *extproc.ProcessingResponse {
 	var c change
 	_, has := read(t.GetTrailers())

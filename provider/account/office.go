@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // Options are an office's ways to the world. The zero Options serve accounts
@@ -39,6 +41,7 @@ const (
 	shortest   = 10 * time.Second        // life of a token that is of any use
 	longest    = 24 * time.Hour          // that a token is believed to live
 	look       = 5 * time.Second         // between looks at what is about to expire
+	doubt      = 30 * time.Second        // that a token is believed, whatever a backend says of it
 	maxTokens  = 4096                    // that are kept
 	atOnce     = 16                      // that are fetched at the same time
 )
@@ -157,6 +160,19 @@ func (o *Office) get(key, name string, f fetch) (grant, error) {
 		return t.grant, nil
 	}
 	return grant{}, fmt.Errorf("%w: %w", ErrUnavailable, t.err)
+}
+
+// Doubt says that a backend did not accept the account's credential (401). What
+// was fetched is fetched again, and used until then: it may be revoked, and it
+// may be the backend that errs. secret is as in Apply.
+func (o *Office) Doubt(a *plan.Account, secret *plan.Secret) {
+	key := keyOf(a, secret)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t, now := o.tickets[key], o.opts.Now()
+	if t != nil && t.under == nil && !now.Before(t.again) && now.Sub(t.got) >= doubt {
+		o.order(t)
+	}
 }
 
 // good reports whether the grant can be used.

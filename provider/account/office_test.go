@@ -192,6 +192,24 @@ func TestTokens(t *testing.T) {
 		must(t, o, oauth(), hush("y"), "t2")
 		must(t, o, oauth(), hush("x"), "t1")
 	})
+	run("a token that a backend refuses is fetched again, now and then", func(t *testing.T) {
+		e := &endpoint{answer: numbered(3600)}
+		o := office(t, e)
+		must(t, o, oauth(), hush("x"), "t1")
+		o.Doubt(oauth(), hush("x"))
+		o.Doubt(oauth(), hush("never asked for"))
+		synctest.Wait()
+		must(t, o, oauth(), hush("x"), "t1")
+		time.Sleep(31 * time.Second)
+		for range 10 {
+			o.Doubt(oauth(), hush("x"))
+		}
+		synctest.Wait()
+		must(t, o, oauth(), hush("x"), "t2")
+		if e.count() != 2 {
+			t.Errorf("asked %d times", e.count())
+		}
+	})
 	run("another namespace shares no token", func(t *testing.T) {
 		e := &endpoint{answer: numbered(3600)}
 		o := office(t, e)
