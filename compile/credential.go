@@ -196,37 +196,51 @@ func (c *compiler) secretOf(d *v0alpha0.XBackendDestination, in *injector, a *pl
 			a.Key = only
 		}
 	}
+	items, err := itemsOf(a, secret.Data)
+	if err == nil && in.spec.Scheme == creds.Basic {
+		items, err = pairOf(a, items)
+	}
+	if err != nil {
+		return problemf(reasonInvalidSecret, "%s %v", at, err)
+	}
+	a.Secret = c.keep(plan.SecretOpaque, "secret/"+target.String(), items)
+	return nil
+}
+
+// itemsOf are the items that an account refers to, as they are sent.
+func itemsOf(a *plan.Account, data map[string][]byte) (map[string][]byte, error) {
 	items := map[string][]byte{}
 	for _, key := range []string{a.Key, a.ID, a.Session} {
 		if key == "" {
 			continue
 		}
-		item, there := secret.Data[key]
+		item, there := data[key]
 		if !there {
-			return problemf(reasonInvalidSecret, "%s has no key %s", at, key)
+			return nil, fmt.Errorf("has no key %s", key)
 		}
-		if a.Scheme != plan.SchemeGCP { // whose value is a document
-			v, err := creds.Value(item)
-			if err != nil {
-				return problemf(reasonInvalidSecret, "%s: the value of key %s %v", at, key, err)
+		if a.Scheme == plan.SchemeGCP && key == a.Key { // a document, of which nothing is sent
+			if _, err := creds.ServiceAccount(item); err != nil {
+				return nil, fmt.Errorf("has a key %s that %w", key, err)
 			}
-			item = []byte(v)
+			items[key] = item
+			continue
 		}
-		items[key] = item
-	}
-	if a.Scheme == plan.SchemeGCP {
-		if _, err := creds.ServiceAccount(items[a.Key]); err != nil {
-			return problemf(reasonInvalidSecret, "%s: the value of key %s %v", at, a.Key, err)
+		v, err := creds.Value(item)
+		if err != nil {
+			return nil, fmt.Errorf("has a key %s that %w", key, err)
 		}
+		items[key] = []byte(v)
 	}
-	if in.spec.Scheme == creds.Basic {
-		if strings.Contains(string(items[a.ID]), ":") {
-			return problemf(reasonInvalidSecret, "%s: a user name may not hold a colon (RFC 7617)", at)
-		}
-		// Only what is sent is kept: the pair as it is encoded.
-		pair := base64.StdEncoding.EncodeToString([]byte(string(items[a.ID]) + ":" + string(items[a.Key])))
-		a.Key, a.ID, items = "basic/"+a.ID+"/"+a.Key, "", map[string][]byte{"basic/" + a.ID + "/" + a.Key: []byte(pair)}
+	return items, nil
+}
+
+// pairOf makes one item of user name and password, encoded as it is sent
+// (RFC 7617).
+func pairOf(a *plan.Account, items map[string][]byte) (map[string][]byte, error) {
+	user, password := string(items[a.ID]), string(items[a.Key])
+	if strings.Contains(user, ":") {
+		return nil, fmt.Errorf("has a user name with a colon, which RFC 7617 does not allow")
 	}
-	a.Secret = c.keep(plan.SecretOpaque, "secret/"+target.String(), items)
-	return nil
+	a.Key, a.ID = "basic/"+a.ID+"/"+a.Key, ""
+	return map[string][]byte{a.Key: []byte(base64.StdEncoding.EncodeToString([]byte(user + ":" + password)))}, nil
 }

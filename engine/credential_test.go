@@ -1,12 +1,18 @@
 package engine
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/provider/account"
 )
 
 // keyed is onePlan with accounts on its backend, and a Secret with two keys.
@@ -250,6 +256,50 @@ func TestSigned(t *testing.T) {
 		if got := a.Header.Get("Authorization"); !strings.HasPrefix(got, "AWS4-HMAC-SHA256 Credential=sk-a/20260102/us-east-1/bedrock/aws4_request, ") || string(a.Body) != "hello" {
 			t.Errorf("%q, body %q", got, a.Body)
 		}
+	})
+}
+
+// tokens is a token endpoint that numbers its tokens.
+type tokens struct{ n atomic.Int64 }
+
+// RoundTrip implements http.RoundTripper.
+func (e *tokens) RoundTrip(*http.Request) (*http.Response, error) {
+	body := fmt.Sprintf(`{"access_token":"t%d","expires_in":3600}`, e.n.Add(1))
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+// TestToken: a request waits for its first token, and a backend that refuses
+// one has the next made.
+func TestToken(t *testing.T) {
+	t.Run("gateway-119 a token is exchanged for, and again when it is refused", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			office := account.New(account.Options{HTTP: &tokens{}})
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go office.Run(ctx)
+			w := newWorld(t, keyed([]plan.Account{{
+				Name: "o", Namespace: "g", Scheme: plan.SchemeOAuth2, Secret: "s", Key: "a", Field: "Authorization", Prefix: "Bearer ", Token: &plan.Token{URL: "https://t.example/", Client: "c"},
+			}}))
+			w.deps.Accounts = office
+			call := func(want string, status int) {
+				t.Helper()
+				x, _ := w.Begin(t.Context(), get("/"))
+				defer x.End(t.Context(), Done, 0)
+				a, refusal := x.Attempt(1)
+				if refusal != nil {
+					t.Fatal(refusal.Reason)
+				}
+				if got := a.Header.Get("Authorization"); got != want {
+					t.Errorf("authorization %q, want %q", got, want)
+				}
+				x.Response(ResponseHead{Status: status, Header: http.Header{}})
+			}
+			call("Bearer t1", 200)
+			time.Sleep(time.Minute)
+			call("Bearer t1", 401)
+			synctest.Wait()
+			call("Bearer t2", 200)
+		})
 	})
 }
 
