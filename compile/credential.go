@@ -58,7 +58,7 @@ func (c *compiler) inject(d *v0alpha0.XBackendDestination, b *backend) {
 	}
 	for i := range all {
 		in := &all[i]
-		a := plan.Account{Name: in.name, Namespace: d.Namespace, When: in.spec.When, FailOpen: in.failOpen}
+		a := plan.Account{Name: d.Name + "/" + in.name, Namespace: d.Namespace, When: in.spec.When, FailOpen: in.failOpen}
 		if in.problem == nil {
 			in.problem = c.account(d, b, in, &a)
 		}
@@ -68,7 +68,7 @@ func (c *compiler) inject(d *v0alpha0.XBackendDestination, b *backend) {
 				continue
 			}
 			b.degraded = append(b.degraded, p)
-			a = plan.Account{Name: in.name, Namespace: d.Namespace, When: in.spec.When, FailOpen: true, Scheme: plan.SchemeNone}
+			a = plan.Account{Name: a.Name, Namespace: a.Namespace, When: in.spec.When, FailOpen: true, Scheme: plan.SchemeNone}
 			if p.reason == reasonInvalidExtension {
 				a.When = "" // which may not even be an expression
 			}
@@ -91,7 +91,7 @@ func (c *compiler) account(d *v0alpha0.XBackendDestination, b *backend, in *inje
 		return problemf(reasonInvalidExtension, "extension %s: rawConfig.%s: %s", in.name, field, fmt.Sprintf(format, args...))
 	}
 	if spec.When != "" {
-		if err := c.check.predicate(spec.When); err != nil {
+		if err := c.check.chooses(spec.When); err != nil {
 			return invalid("when", "%v", err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // request, where, and for whom. It holds references only; the secret parts are
 // items of a plan Secret.
 type Account struct {
-	Name      string `json:"name,omitempty"`      // of the extension
+	Name      string `json:"name,omitempty"`      // "<backend>/<extension>"
 	Namespace string `json:"namespace,omitempty"` // of the backend
 	When      string `json:"when,omitempty"`      // CEL over what limits see; "" = always
 	FailOpen  bool   `json:"failOpen,omitempty"`  // without the credential the request goes on bare instead of being refused
