@@ -61,7 +61,7 @@ func newAccounts(b *plan.Backend, secrets map[string]*plan.Secret) (*accounts, e
 // a policy or a route has said who calls (acceptance gateway 108, 109). It is
 // the last to change a request, and does it anew for every try.
 func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
-	x.payer = nil
+	x.payer, x.Record.Account = nil, ""
 	if t.accounts == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	if err := x.engine.deps.Accounts.Apply(chosen.plan, chosen.secret, &out); err != nil {
 		return x.uncredited(t, chosen, err)
 	}
-	a.Path, x.payer = out.Path, chosen
+	a.Path, x.payer, x.Record.Account = out.Path, chosen, chosen.plan.Name
 	return nil
 }
 

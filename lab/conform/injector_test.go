@@ -70,7 +70,9 @@ func TestSplitAndRotate(t *testing.T) {
 	}
 	f := func(name string, bubble bool, l func() net.Listener, open func(context.Context, *World) (Body, error)) {
 		t.Run("gateway-108 gateway-109 each backend its own key, also when that is rotated: "+name, func(t *testing.T) {
-			try := func(t *testing.T) { rotate(t, newWorld(first, stage.realm, &clock{stands: !bubble}, l()), open, second) }
+			try := func(t *testing.T) {
+				rotate(t, newWorld(first, stage.realm, &clock{stands: !bubble}, l()), open, second)
+			}
 			if bubble {
 				synctest.Test(t, try)
 				return
