@@ -29,8 +29,9 @@ type payer struct {
 	secret *plan.Secret
 }
 
-// newAccounts compiles a backend's accounts; nil when it has none.
-func newAccounts(b *plan.Backend, secrets map[string]*plan.Secret) (*accounts, error) {
+// newAccounts compiles a backend's accounts; nil when it has none. Conditions
+// that the program before has compiled are taken over.
+func (g *program) newAccounts(b *plan.Backend, secrets map[string]*plan.Secret, old *program) (*accounts, error) {
 	if len(b.Accounts) == 0 {
 		return nil, nil
 	}
@@ -39,10 +40,13 @@ func newAccounts(b *plan.Backend, secrets map[string]*plan.Secret) (*accounts, e
 		p := &b.Accounts[i]
 		a := payer{plan: p, secret: secrets[p.Secret]}
 		if p.When != "" {
-			var err error
-			if a.when, err = rule.CompilePredicate(p.When); err != nil {
-				return nil, fmt.Errorf("%s: account %s: %w", b.Object, p.Name, err)
+			if a.when = old.whens[p.When]; a.when == nil {
+				var err error
+				if a.when, err = rule.CompilePredicate(p.When); err != nil {
+					return nil, fmt.Errorf("%s: account %s: %w", b.Object, p.Name, err)
+				}
 			}
+			g.whens[p.When] = a.when
 			out.needBody = out.needBody || a.when.NeedsRequestBody()
 		}
 		out.needBody = out.needBody || p.ReadsBody()

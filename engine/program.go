@@ -21,8 +21,9 @@ type program struct {
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
 	backends map[string]*plan.Backend
-	accounts map[string]*accounts // by backend
-	secrets  string               // digest of all secrets that policies may read
+	accounts map[string]*accounts     // by backend
+	whens    map[string]*rule.Program // conditions of accounts, by their text
+	secrets  string                   // digest of all secrets that policies may read
 }
 
 type portKey struct {
@@ -102,6 +103,7 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		entries:  make(map[string]*entry),
 		backends: make(map[string]*plan.Backend, len(p.Backends)),
 		accounts: make(map[string]*accounts, len(p.Backends)),
+		whens:    make(map[string]*rule.Program),
 		secrets:  readSecrets(p),
 	}
 	secrets := make(map[string]*plan.Secret, len(p.Secrets))
@@ -112,7 +114,7 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 	for i := range p.Backends {
 		b := &p.Backends[i]
 		g.backends[b.Name] = b
-		a, err := newAccounts(b, secrets)
+		a, err := g.newAccounts(b, secrets, old)
 		if err != nil {
 			return nil, err
 		}

@@ -52,10 +52,13 @@ func Read(raw []byte) (*Injector, error) {
 	return out, nil
 }
 
-// FailOpen is what a rawConfig says of failOpen, as far as it can be read.
+// FailOpen is what a rawConfig says of failOpen, as far as it can be read. What
+// is nearly so called says nothing.
 func FailOpen(raw []byte) bool {
-	var config struct{ FailOpen bool }
-	return json.Unmarshal(raw, &config) == nil && config.FailOpen
+	var config struct {
+		FailOpen bool `json:"failOpen"`
+	}
+	return kjson.UnmarshalCaseSensitivePreserveInts(raw, &config) == nil && config.FailOpen
 }
 
 func badShape(err error) *Error {

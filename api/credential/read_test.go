@@ -81,6 +81,27 @@ func TestReadRefused(t *testing.T) {
 	f(`{"oauth2":{"tokenURL":"https://a/b","clientID":"a","authentication":"Form"},"secretRef":{"name":"s"}}`, "oauth2.authentication")
 }
 
+// TestFailOpen: only who says so in so many words fails open.
+func TestFailOpen(t *testing.T) {
+	f := func(raw string, want bool) {
+		t.Helper()
+		if got := FailOpen([]byte(raw)); got != want {
+			t.Errorf("gateway-106 %s: %v", raw, got)
+		}
+	}
+	f(`{"failOpen":true}`, true)
+	f(`{"failOpen":true,"unheard":{"of":1}}`, true)
+	f(`{"failOpen":false}`, false)
+	f(`{"failopen":true}`, false)
+	f(`{"FailOpen":true}`, false)
+	f(`{"failOpen":"true"}`, false)
+	f(`{"failOpen":1}`, false)
+	f(`{}`, false)
+	f(`null`, false)
+	f(``, false)
+	f(`[]`, false)
+}
+
 // TestSchema holds the published schema to the types: the same fields, and
 // none besides.
 func TestSchema(t *testing.T) {
