@@ -96,8 +96,12 @@ func (b *Backend) Secrets() (names []string) {
 // are two words of it.
 var bearing = []string{
 	"authorization", "cookie", "token", "secret", "password", "credential", "credentials", "signature", "apikey",
-	"api-key", "access-key", "subscription-key", "private-key", "auth-key", "auth-email",
+	"api-key", "access-key", "auth-email", "client-cert", "dpop",
 }
+
+// spared are the words with which a field that ends in "key" holds no
+// credential.
+var spared = []string{"idempotency", "websocket", "cache"}
 
 // whose are fields that say on whose account a provider is to work. They are
 // no secrets, and nothing for a client to say about an account that is not its
@@ -105,7 +109,7 @@ var bearing = []string{
 var whose = []string{
 	"openai-organization", "openai-project", "x-goog-user-project", "x-amz-date", "x-amz-content-sha256",
 	"x-ms-client-principal", "x-ms-client-principal-id", "x-ms-client-principal-name", "x-ms-client-principal-idp",
-	"x-auth", "x-apikey", "x-auth-user", "x-client-cert", "x-forwarded-client-cert",
+	"x-auth", "x-auth-user",
 }
 
 // Bears reports whether a header field of that name holds a credential, or says
@@ -118,8 +122,12 @@ func Bears(field string) bool {
 
 // Confidential reports whether a header field of that name holds a credential.
 func Confidential(field string) bool {
-	name := "-" + hyphened(field) + "-"
-	return slices.ContainsFunc(bearing, func(words string) bool { return strings.Contains(name, "-"+words+"-") })
+	name := hyphened(field)
+	words := strings.Split(name, "-")
+	if words[len(words)-1] == "key" && !slices.ContainsFunc(spared, func(w string) bool { return slices.Contains(words, w) }) {
+		return true
+	}
+	return slices.ContainsFunc(bearing, func(w string) bool { return strings.Contains("-"+name+"-", "-"+w+"-") })
 }
 
 // hyphened is a name in lower case and with "_" read as "-".

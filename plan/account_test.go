@@ -18,9 +18,9 @@ func TestBears(t *testing.T) {
 	}
 	f(true, "Authorization", "authorization", "Proxy-Authorization", "X-Api-Key", "x_api_key", "API-KEY", "X-Provider-Api-Key", "X-Goog-Api-Key",
 		"Cookie", "X-Auth-Token", "X-Amz-Security-Token", "X-Vault-Token", "Private-Token", "Ocp-Apim-Subscription-Key", "Openai-Organization", "X-Apikey",
-		"X-Client-Secret", "X-Amz-Date", "X-Forwarded-Client-Cert")
+		"X-Client-Secret", "X-Amz-Date", "X-Forwarded-Client-Cert", "X-Key", "Key", "Xi-Api-Key", "X-Vendor-Key", "Dpop", "Signature-Input")
 	f(false, "Idempotency-Key", "X-Idempotency-Key", "Sec-Websocket-Key", "Content-Type", "Accept", "Openai-Beta", "Anthropic-Version", "Anthropic-Beta",
-		"X-Request-Id", "Traceparent", "X-Max-Tokens", "X-Stainless-Lang", "User-Agent", "X-Cookiecutter", "X-Maas-Proof")
+		"X-Request-Id", "Traceparent", "X-Max-Tokens", "X-Stainless-Lang", "User-Agent", "X-Cookiecutter", "X-Cache-Key", "X-Keyboard", "X-Maas-Proof")
 	q := func(want bool, names ...string) {
 		t.Helper()
 		for _, name := range names {
@@ -36,7 +36,9 @@ func TestBears(t *testing.T) {
 // TestAccountFormat: what an older plane would make of accounts, and what this
 // one makes of those that it does not know.
 func TestAccountFormat(t *testing.T) {
-	with := func(a plan.Account) *plan.Plan { return &plan.Plan{Backends: []plan.Backend{{Name: "b", Protocol: plan.HTTP, Accounts: []plan.Account{a}}}} }
+	with := func(a plan.Account) *plan.Plan {
+		return &plan.Plan{Backends: []plan.Backend{{Name: "b", Protocol: plan.HTTP, Accounts: []plan.Account{a}}}}
+	}
 	if n := with(plan.Account{Scheme: plan.SchemeHeader}).Needs(); n != 3 {
 		t.Errorf("needs format %d", n)
 	}
