@@ -115,14 +115,19 @@ func (c *compiler) account(d *v0alpha0.XBackendDestination, b *backend, in *inje
 	return c.secretOf(d, in, a)
 }
 
-// lentTo are the domains of a cloud's own services. The gateway's identity is
-// worth as much as all that it may do, so nobody else gets to see it.
+// lentTo are the domains under which only a cloud's own services are; under
+// azure.com, say, are its customers' machines too. The gateway's identity is
+// worth as much as all that it may do, so nobody else gets to see it. What AWS
+// is shown is signed for one host, and of no use to another.
 func lentTo(s creds.Scheme) []string {
 	switch s {
 	case creds.Google:
 		return []string{".googleapis.com"}
 	case creds.Entra:
-		return []string{".azure.com", ".azure.us", ".azure.cn"}
+		return []string{
+			".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com", ".models.ai.azure.com",
+			".openai.azure.us", ".cognitiveservices.azure.us", ".openai.azure.cn", ".cognitiveservices.azure.cn",
+		}
 	}
 	return []string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws"}
 }
