@@ -107,6 +107,9 @@ func (c *compiler) account(d *v0alpha0.XBackendDestination, b *backend, in *inje
 	}
 	shown(spec, a)
 	if spec.Pod() {
+		if b.plan.TLS == nil || b.plan.TLS.SkipVerify {
+			return invalid(spec.Block()+".identity", "the gateway's own identity is shown over TLS only, to servers that are verified")
+		}
 		if domains := lentTo(spec.Scheme); b.plan.Host == "" || !slices.ContainsFunc(domains, func(d string) bool { return strings.HasSuffix(b.plan.Host, d) }) {
 			return invalid(spec.Block()+".identity", "the gateway's own identity is shown to hosts under %s only, of a destination of type Fqdn", strings.Join(domains, ", "))
 		}
