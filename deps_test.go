@@ -26,6 +26,7 @@ store                :
 manifests            :
 dialect              :
 provider             : plan
+provider/account     : api plan
 policy/rule          : plan
 policy/quota         : store
 policy/ident         : plan
@@ -33,7 +34,7 @@ policy/ident/local   : policy/ident source store
 policy/auth          : plan policy/ident policy/rule
 source               : api manifests
 compile              : api plan policy/quota policy/rule source
-engine               : dialect plan policy/auth policy/quota policy/rule
+engine               : dialect plan policy/auth policy/quota policy/rule provider/account
 proxy                : engine plan provider
 maas                 : api plan provider source store
 maas/kube            : api maas plan policy/ident policy/ident/kube source source/kube store
@@ -46,11 +47,11 @@ envoy/extproc        : engine envoy plan
 envoy/endpoint       : plan provider
 fleet                : feed source
 controller           : compile envoy feed fleet plan source source/kube xds
-pod                  : engine envoy/endpoint envoy/extproc feed plan policy/auth policy/ident/kube policy/quota provider proxy source store telemetry xds
+pod                  : engine envoy/endpoint envoy/extproc feed plan policy/auth policy/ident/kube policy/quota provider provider/account proxy source store telemetry xds
 sim                  :
 telemetry            : dialect engine policy/quota store
 admin                : engine plan source store
-standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider proxy sim source store telemetry
+standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider provider/account proxy sim source store telemetry
 cmd                  : admin compile controller envoy manifests maas maas/kube plan pod policy/ident/local provider proxy sim source standalone
 lab                  : *
 `
@@ -68,7 +69,7 @@ github.com/redis/go-redis/v9       : policy/quota
 github.com/jackc/pgx/v5            : store
 github.com/google/cel-go           : policy/rule
 github.com/tidwall/                : policy/rule lab
-github.com/go-jose/                : feed policy/ident policy/ident/local lab
+github.com/go-jose/                : feed policy/ident policy/ident/local provider/account lab
 modernc.org/sqlite                 : store
 github.com/prometheus/client_golang: telemetry sim admin controller pod
 github.com/alecthomas/kong         : cmd

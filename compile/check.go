@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"errors"
+
 	"github.com/egret-gateway/egret/plan"
 	expr "github.com/egret-gateway/egret/policy/rule"
 )
@@ -22,6 +24,17 @@ func (k checker) predicate(text string) error {
 		k.predicates[text] = err
 	}
 	return err
+}
+
+// chooses judges a predicate that is asked before there is an answer.
+func (k checker) chooses(text string) error {
+	if err := k.predicate(text); err != nil {
+		return err
+	}
+	if p, err := expr.CompilePredicate(text); err == nil && p.NeedsResponseBody() {
+		return errors.New("asks for the answer's body, of which there is none yet when a credential is chosen")
+	}
+	return nil
 }
 
 func (k checker) expression(text string) error {

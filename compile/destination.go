@@ -2,7 +2,6 @@ package compile
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
+	creds "github.com/egret-gateway/egret/api/credential"
 	"github.com/egret-gateway/egret/plan"
 )
 
@@ -60,7 +60,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	}
 	server := c.place(d, port, b)
 	c.originate(d, port, b, server)
-	b.extend(d)
+	c.extend(d, b)
 	b.parent(d.Annotations)
 }
 
@@ -182,14 +182,16 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	}
 }
 
-// extend judges the extensions. None is known here; a request must not pass a
-// backend as if its processor were not there, unless that says failOpen
-// (acceptance gateway 106).
-func (b *backend) extend(d *v0alpha0.XBackendDestination) {
+// extend judges the extensions. A request must not pass a backend as if its
+// processor were not there, unless that says failOpen (acceptance gateway 106).
+func (c *compiler) extend(d *v0alpha0.XBackendDestination, b *backend) {
+	c.inject(d, b)
 	for _, e := range d.Spec.Extensions {
+		if e.Type == creds.Type {
+			continue
+		}
 		p := problemf(reasonUnsupportedExtension, "extension %s: type %s is not supported", e.Name, e.Type)
-		var config struct{ FailOpen bool }
-		if e.RawConfig == nil || json.Unmarshal(e.RawConfig.Raw, &config) != nil || !config.FailOpen {
+		if !creds.FailOpen(raw(&e)) {
 			p.message += ", so the backend refuses its traffic"
 			b.unable(500, reasonInvalid, "%s", p.message)
 		}

@@ -51,13 +51,8 @@ func (c *compiler) planSecrets(p *plan.Plan) []plan.Secret {
 			}
 		}
 	}
-	for _, b := range p.Backends {
-		if b.TLS != nil {
-			names = append(append(names, b.TLS.CAs...), b.TLS.Identity)
-		}
-		if b.Proxy != nil {
-			names = append(names, b.Proxy.Secret)
-		}
+	for i := range p.Backends {
+		names = append(names, p.Backends[i].Secrets()...)
 	}
 	for _, pol := range p.Policies {
 		names = append(names, pol.Auth.Secrets()...)

@@ -18,6 +18,7 @@ func (x *Exchange) Response(h ResponseHead) ResponsePlan {
 			return ResponsePlan{Retry: true}
 		}
 	}
+	x.doubted(h.Status)
 	x.Record.Status = h.Status
 	x.Record.FirstByte = x.engine.deps.Now().Sub(x.Record.Time)
 	contentType := h.Header.Get("Content-Type")

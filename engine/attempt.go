@@ -41,6 +41,10 @@ func (x *Exchange) Attempt(n int) (*Attempt, *Refusal) {
 	if x.read {
 		a.Body, a.Replace = x.upstreamBody(a, n), true
 	}
+	if r := x.credit(a, t); r != nil {
+		x.refuse(r)
+		return nil, r
+	}
 	return a, nil
 }
 

@@ -5,7 +5,8 @@
 // An Engine holds the program of the current plan. A body (the native plane,
 // the processor beside Envoy, a test) drives one Exchange per request, in its
 // own order and on its own goroutine; the engine makes no upstream call and
-// starts no goroutine:
+// starts no goroutine. Attempt may wait, 4.5 s at most, for a credential that
+// is not there yet:
 //
 //	Begin(head) ─► Refuse ──────────────────────────────────────────────► End
 //	    │                                                                  ▲

@@ -10,6 +10,7 @@ import (
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/provider/account"
 )
 
 // DefaultBodyLimit bounds what is buffered of a request's body: 16 MiB.
@@ -41,6 +42,9 @@ type Deps struct {
 	// Instance is what tells this gateway from others of its name, such as those
 	// of other clusters; the same in all its pods.
 	Instance string
+	// Accounts shows backends the platform's credentials; nil = one that gets
+	// no tokens. Whoever gives one runs it.
+	Accounts *account.Office
 	// Routed says that a foreign router names entries by Head.Digest.
 	Routed bool
 }
@@ -67,6 +71,9 @@ func New(d Deps) *Engine {
 	}
 	if d.BodyRoom <= 0 {
 		d.BodyRoom = bodyRoom()
+	}
+	if d.Accounts == nil {
+		d.Accounts = account.New(account.Options{Now: d.Now})
 	}
 	e := &Engine{deps: d, room: room{limit: max(d.BodyRoom, d.BodyLimit)}}
 	e.program.Store(&program{plan: &plan.Plan{}})

@@ -39,6 +39,7 @@ type Exchange struct {
 	asked  bool // the request sent upstream asks for usage on the client's behalf
 	target *target
 	model  *model // that the body names, where the rule knows it
+	payer  *payer // whose credential the last try bore; nil = none
 
 	ticket  quota.Ticket
 	states  []limitState
@@ -142,7 +143,7 @@ func (x *Exchange) askBody() Step {
 // for an AI call, or because an expression asks for it. A call that one of our
 // own gateways has read already is not read again without a policy.
 func (x *Exchange) wantsBody(p *policy) bool {
-	if x.entry.models != nil && (x.spoken != dialect.None || x.inference()) {
+	if x.entry.needBody || x.entry.models != nil && (x.spoken != dialect.None || x.inference()) {
 		return true
 	}
 	if p == nil {

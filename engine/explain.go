@@ -218,5 +218,11 @@ func (x *Exchange) explainTarget(t *target) TargetTold {
 			told.Credential = "set by the AuthPolicy"
 		}
 	}
+	if t.accounts != nil {
+		told.Credential = "none of the backend's accounts is for this caller"
+		if a := x.account(t.accounts); a != nil {
+			told.Credential = "the platform's own: account " + a.plan.Name + " (" + string(a.plan.Scheme) + ")"
+		}
+	}
 	return told
 }

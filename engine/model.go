@@ -139,21 +139,13 @@ func (x *Exchange) tell(h http.Header, t *target) {
 	h.Set(plan.HeaderProvider, x.model.plan.Provider)
 }
 
-// credentials are the fields in which providers take keys.
-var credentials = []string{
-	"Authorization", "Cookie", "Api-Key", "X-Api-Key", "X-Provider-Api-Key", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key",
-	"X-Amz-Security-Token",
-}
-
 // bare leaves behind what was meant for the rule's own backends.
 func (x *Exchange) bare(h http.Header) {
 	if x.model == nil || !x.model.plan.Bare {
 		return
 	}
-	p := x.entry.policy
 	for name := range h {
-		f := fieldName(name)
-		if slices.Contains(credentials, f) || p != nil && p.bearing[f] {
+		if plan.Bears(name) || x.entry.policy.bears(fieldName(name)) {
 			delete(h, name)
 		}
 	}
@@ -164,10 +156,7 @@ func (x *Exchange) bareQuery(query string) string {
 	if x.model == nil || !x.model.plan.Bare || query == "" {
 		return query
 	}
-	for _, name := range []string{"key", "api-key", "api_key", "access_token"} {
-		query = dropParameter(query, name)
-	}
-	return query
+	return keepParameters(query, func(name string) bool { return !plan.BearsQuery(name) && !x.entry.policy.asks(name) })
 }
 
 // named is the body with the model as its backend calls it, every other byte

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,8 +22,10 @@ type program struct {
 	policies map[string]*policy
 	entries  map[string]*entry // "<gateway>:<port>/<listener>/<domain>/<entry id>", for foreign matchers
 	backends map[string]*plan.Backend
-	secrets  string            // digest of all secrets that policies may read
-	tags     map[string]string // by gateway: see loopTag
+	accounts map[string]*accounts     // by backend
+	whens    map[string]*rule.Program // conditions of accounts, by their text
+	secrets  string                   // digest of all secrets that policies may read
+	tags     map[string]string        // by gateway: see loopTag
 }
 
 type portKey struct {
@@ -54,12 +57,15 @@ type entry struct {
 	targets  []target
 	models   *models // nil: the body decides nothing
 	weight   int64   // sum over targets
+	needBody bool    // some backend's credential depends on the body
 	policy   *policy
 }
 
 type target struct {
 	plan    *plan.Target
 	backend *plan.Backend // nil when the target is a fault
+	// accounts are the backend's; nil when it has none.
+	accounts *accounts
 }
 
 // policy is a plan.Policy with its expressions compiled.
@@ -72,7 +78,11 @@ type policy struct {
 	claimed map[string]bool
 	// bearing are the headers that credentials come in. Where they are
 	// claimed too, they stay for the policy to read and are dropped later.
-	bearing  map[string]bool
+	bearing map[string]bool
+	// places and parameters are the headers, beside Authorization and Cookie,
+	// and the query parameters in which it looks for credentials.
+	places, parameters map[string]bool
+
 	metered  bool // has token limits
 	needBody bool // some expression reads the request's body
 }
@@ -95,7 +105,9 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		policies: make(map[string]*policy, len(p.Policies)),
 		entries:  make(map[string]*entry),
 		backends: make(map[string]*plan.Backend, len(p.Backends)),
-		secrets:  plan.Digest(p.Secrets),
+		accounts: make(map[string]*accounts, len(p.Backends)),
+		whens:    make(map[string]*rule.Program),
+		secrets:  readSecrets(p),
 		tags:     map[string]string{},
 	}
 	secrets := make(map[string]*plan.Secret, len(p.Secrets))
@@ -104,7 +116,13 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 	}
 	deps.Secrets = func(name string) *plan.Secret { return secrets[name] }
 	for i := range p.Backends {
-		g.backends[p.Backends[i].Name] = &p.Backends[i]
+		b := &p.Backends[i]
+		g.backends[b.Name] = b
+		a, err := g.newAccounts(b, secrets, old)
+		if err != nil {
+			return nil, err
+		}
+		g.accounts[b.Name] = a
 	}
 	for i := range p.Policies {
 		pol := &p.Policies[i]
@@ -136,6 +154,28 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 		}
 	}
 	return g, nil
+}
+
+// readSecrets is the digest of all secrets that policies may read. Those of
+// accounts are not among them: a key that is rotated costs no policy its caches.
+func readSecrets(p *plan.Plan) string {
+	shown, read := map[string]bool{}, []plan.Secret{}
+	for i := range p.Backends {
+		for j := range p.Backends[i].Accounts {
+			shown[p.Backends[i].Accounts[j].Secret] = true
+		}
+	}
+	for i := range p.Policies {
+		for _, name := range p.Policies[i].Auth.Secrets() {
+			delete(shown, name)
+		}
+	}
+	for i := range p.Secrets {
+		if !shown[p.Secrets[i].Name] {
+			read = append(read, p.Secrets[i])
+		}
+	}
+	return plan.Digest(read)
 }
 
 func (g *program) addPort(p *plan.Port, rules map[string]*plan.Rule, digests map[string]string) error {
@@ -192,8 +232,11 @@ func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*pl
 		e.targets = append(e.targets, t)
 		e.weight += int64(t.plan.Weight)
 	}
-	e.models, err = g.newModels(r.Models)
-	return e, err
+	if e.models, err = g.newModels(r.Models); err != nil {
+		return nil, err
+	}
+	e.needBody = slices.ContainsFunc(e.leads(), func(t *target) bool { return t.accounts != nil && t.accounts.needBody })
+	return e, nil
 }
 
 func (g *program) newTarget(p *plan.Target) (target, error) {
@@ -203,6 +246,7 @@ func (g *program) newTarget(p *plan.Target) (target, error) {
 		if t.backend, ok = g.backends[p.Backend]; !ok {
 			return t, fmt.Errorf("BUG: the plan has no backend %q", p.Backend)
 		}
+		t.accounts = g.accounts[p.Backend]
 	}
 	return t, nil
 }
@@ -233,12 +277,17 @@ func newPolicy(p *plan.Policy, deps auth.Deps) (*policy, error) {
 			return nil, fmt.Errorf("AuthPolicy %s: %w", p.Auth.Source, err)
 		}
 		c.claimed, c.bearing = map[string]bool{}, map[string]bool{"Authorization": true, "Cookie": true}
+		c.places, c.parameters = map[string]bool{}, map[string]bool{}
 		for _, h := range p.Auth.Headers {
 			c.claimed[fieldName(h.Key)] = true
 		}
 		for _, a := range p.Auth.Authentication {
-			if a.Credential.In == plan.InHeader {
+			switch a.Credential.In {
+			case plan.InHeader:
 				c.bearing[fieldName(a.Credential.Name)] = true
+				c.places[fieldName(a.Credential.Name)] = true
+			case plan.InQuery:
+				c.parameters[a.Credential.Name] = true
 			}
 		}
 	}

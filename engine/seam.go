@@ -122,6 +122,7 @@ type Record struct {
 	Route     string // namespace/name; "" = none matched
 	Rule      string
 	Backend   string
+	Account   string // of the backend, whose credential was shown last; "" = none
 	Remote    netip.AddrPort
 	Method    string
 	Host      string

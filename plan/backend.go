@@ -12,6 +12,10 @@ type Backend struct {
 	Endpoints []Endpoint `json:"endpoints,omitempty"` // sorted; ready ones only
 	Authority string     `json:"authority,omitempty"` // Host header sent upstream unless a rule rewrites it; "" keeps the client's
 	TLS       *ClientTLS `json:"tls,omitempty"`       // nil = cleartext
+	// Accounts are the platform's credentials for the backend, of which the
+	// first whose When holds is used. Where there are any, nothing that a
+	// client could be known by is sent.
+	Accounts []Account `json:"accounts,omitempty"`
 	// KeepCredential: the credential that a policy consumed is passed on
 	// (Service maas-api, annotation egret.dev/forward-credential: "true").
 	KeepCredential bool `json:"keepCredential,omitempty"`

@@ -12,14 +12,14 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-//	3  Backend.Fence, Proxy, Parent; Rule.Models
+//	3  Backend.Fence, Proxy, Parent, Accounts; Rule.Models
 const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
-	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent }) ||
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent || len(b.Accounts) > 0 }) ||
 		slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Models != nil }) {
 		return 3
 	}
@@ -48,6 +48,11 @@ func (p *Plan) Check() error {
 			return fmt.Errorf("backend %s: this program knows no protocol %q", b.Name, b.Protocol)
 		} else if err := b.Fence.check(); err != nil {
 			return fmt.Errorf("backend %s: %w", b.Name, err)
+		}
+		for j := range p.Backends[i].Accounts {
+			if err := p.Backends[i].Accounts[j].check(); err != nil {
+				return fmt.Errorf("backend %s: %w", p.Backends[i].Name, err)
+			}
 		}
 	}
 	for i := range p.Secrets {

@@ -23,6 +23,7 @@ import (
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/provider/account"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 	"github.com/egret-gateway/egret/telemetry"
@@ -207,13 +208,16 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	pool := provider.NewPool(dialer)
 	p.proof.towards(f.Settings.MaaS)
 	p.proof.hop = newHop(f.Settings.Ledger, time.Now)
+	accounts := account.New(account.Options{
+		HTTP: pool.Client(), Metadata: account.Metadata(), Getenv: os.Getenv, ReadFile: os.ReadFile, Log: p.log,
+	})
 	e := engine.New(engine.Deps{
 		Auth: auth.Deps{
 			Reviewer: reviews, Authorizer: reviews, Revoked: p.denials, HTTP: p.proof.on(pool.Client()), Caches: auth.NewCaches(), Now: time.Now, Log: p.log,
 		},
 		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
-		Instance: cluster(p.o.Config),
+		Instance: cluster(p.o.Config), Accounts: accounts,
 	})
 	if p.o.Plane == source.PlaneEnvoy {
 		p.plane = newBeside(p.o, e, p.proof.hop, dialer)
@@ -226,6 +230,7 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	after, release := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { defer release(); return p.plane.run(ctx) })
 	group.Go(func() error { return state.run(after) })
+	group.Go(func() error { return accounts.Run(after) })
 	return nil
 }
 

@@ -89,11 +89,12 @@ func (e *exchange) startUpload(limit time.Duration) *upload {
 }
 
 // trailerNames are the fields that the client announced and may send. Trailers
-// that it did not announce are dropped, and so are names that mean trust.
+// that it did not announce are dropped, and so are names that mean trust or hold
+// credentials.
 func trailerNames(announced http.Header) http.Header {
 	var out http.Header
 	for name := range announced {
-		if plan.Trusted(name) {
+		if plan.Trusted(name) || plan.Confidential(name) { // no place for either (RFC 9110 6.5.1)
 			continue
 		}
 		if out == nil {

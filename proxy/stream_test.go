@@ -101,13 +101,13 @@ func TestBothWaysAtOnce(t *testing.T) {
 				io.WriteString(w, "got "+in.Text()+"\n")
 				ctl.Flush()
 			}
-			w.Header().Set(http.TrailerPrefix+"Grpc-Status", req.Trailer.Get("X-Sum")+req.Trailer.Get("X-Maas-Username")+req.Trailer.Get("X_maas_username"))
+			w.Header().Set(http.TrailerPrefix+"Grpc-Status", req.Trailer.Get("X-Sum")+req.Trailer.Get("X-Maas-Username")+req.Trailer.Get("X_maas_username")+req.Trailer.Get("X-Api-Key"))
 		})
 		b.Protocol = plan.HTTP2
 		r.apply(secure(simple(b)))
 		in, out := io.Pipe()
 		req, _ := http.NewRequest("POST", "http://x/", in)
-		req.Trailer = http.Header{"X-Sum": nil, "X-Maas-Username": {"root"}, "X_maas_username": {"root"}}
+		req.Trailer = http.Header{"X-Sum": nil, "X-Maas-Username": {"root"}, "X_maas_username": {"root"}, "X-Api-Key": {"mine"}}
 		lines := make(chan string)
 		go func() {
 			for line := range lines {

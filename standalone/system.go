@@ -22,6 +22,7 @@ import (
 	"github.com/egret-gateway/egret/policy/ident/local"
 	"github.com/egret-gateway/egret/policy/quota"
 	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/provider/account"
 	"github.com/egret-gateway/egret/proxy"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/file"
@@ -78,6 +79,7 @@ type System struct {
 	metrics *telemetry.Metrics
 	maas    *maas.Server
 	engine  *engine.Engine
+	office  *account.Office
 	plane   *proxy.Server
 	sims    *simulators
 	admin   *admin.Server
@@ -111,12 +113,14 @@ func New(ctx context.Context, o Options) (*System, error) {
 		Memory: s.inner.dial,
 		Names:  s.o.Resolve.Lookup,
 	})
+	s.office = account.New(account.Options{HTTP: pool.Client(), Metadata: account.Metadata(), Getenv: os.Getenv, ReadFile: os.ReadFile, Log: s.log})
 	s.engine = engine.New(engine.Deps{
 		Auth: auth.Deps{
 			Reviewer: s.realm, Authorizer: s.realm, Revoked: s.realm, HTTP: pool.Client(), Caches: auth.NewCaches(),
 			Now: time.Now, Log: s.log,
 		},
-		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit, Instance: newID(),
+		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit,
+		Instance: newID(), Accounts: s.office,
 	})
 	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
 	s.sims = &simulators{log: s.log, services: s.inner}
@@ -199,6 +203,7 @@ func (s *System) Run(ctx context.Context, started func(*System)) error {
 	group.Go(func() error { return s.users.Run(run, usersInterval) })
 	group.Go(func() error { return s.serveMaaS(run) })
 	group.Go(func() error { return s.forget(run) })
+	group.Go(func() error { return s.office.Run(run) })
 	if s.admin.Listener != nil {
 		group.Go(func() error { return s.admin.Run(run) })
 	}

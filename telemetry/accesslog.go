@@ -47,6 +47,9 @@ func (a *AccessLog) Record(r *engine.Record) {
 	if r.Subject != "" {
 		attrs = append(attrs, slog.String("subject", r.Subject), slog.String("user", r.User), slog.String("tier", r.Tier))
 	}
+	if r.Account != "" {
+		attrs = append(attrs, slog.String("account", r.Account))
+	}
 	if r.Code != "" {
 		attrs = append(attrs, slog.String("code", r.Code))
 	}

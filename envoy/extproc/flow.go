@@ -153,12 +153,13 @@ func (f *flow) bodiless() *extproc.ProcessingResponse {
 	return f.refuse(r, engine.Done)
 }
 
-// trailers passes those of a request on, without the names that mean trust.
+// trailers passes those of a request on, without the names that mean trust or
+// hold credentials.
 func trailers(t *extproc.HttpTrailers) *extproc.ProcessingResponse {
 	var c change
 	_, has := read(t.GetTrailers())
 	for _, name := range slices.Sorted(maps.Keys(has)) {
-		if plan.Trusted(name) {
+		if plan.Trusted(name) || plan.Confidential(name) { // no place for either (RFC 9110 6.5.1)
 			c.remove(name)
 		}
 	}

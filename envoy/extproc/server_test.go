@@ -450,16 +450,17 @@ func TestBodyRoom(t *testing.T) {
 	}
 }
 
-// TestRequestTrailers: trailers pass without the names that mean trust.
+// TestRequestTrailers: trailers pass without the names that mean trust, or that
+// hold credentials.
 func TestRequestTrailers(t *testing.T) {
 	w := newWorld(t, Options{})
 	x := w.begin()
 	w.get(x)
 	out := x.tell(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestTrailers{
-		RequestTrailers: &extproc.HttpTrailers{Trailers: headers("x-maas-username: root", "x-sum: 1", "x_maas_group: admins", "x-maasy: free")},
+		RequestTrailers: &extproc.HttpTrailers{Trailers: headers("x-maas-username: root", "x-sum: 1", "x_maas_group: admins", "x-maasy: free", "authorization: Bearer mine", "x_api_key: mine")},
 	}})
 	got := out.GetRequestTrailers().GetHeaderMutation()
-	if diff := cmp.Diff([]string{"x-maas-username", "x_maas_group"}, got.GetRemoveHeaders()); diff != "" || len(got.GetSetHeaders()) > 0 {
+	if diff := cmp.Diff([]string{"authorization", "x-maas-username", "x_api_key", "x_maas_group"}, got.GetRemoveHeaders()); diff != "" || len(got.GetSetHeaders()) > 0 {
 		t.Errorf("%v (-want +got)\n%s", out, diff)
 	}
 }

@@ -147,7 +147,7 @@ func (w *World) await(n int) {
 func flat(r *engine.Record) map[string]any {
 	return map[string]any{
 		"id": r.ID, "trace": r.Trace, "inner": r.Inner, "gateway": r.Gateway, "listener": r.Listener, "route": r.Route, "rule": r.Rule,
-		"backend": r.Backend, "method": r.Method, "host": r.Host, "path": r.Path, "status": float64(r.Status), "outcome": string(r.Outcome),
+		"backend": r.Backend, "account": r.Account, "method": r.Method, "host": r.Host, "path": r.Path, "status": float64(r.Status), "outcome": string(r.Outcome),
 		"code": r.Code, "user": r.User, "subject": r.Subject, "tier": r.Tier, "policy": r.Policy, "limit": r.Limit, "checked": r.Checked,
 		"charged": r.Charged, "dialect": string(r.Dialect), "asked": r.Asked, "served": r.Served, "stream": r.Stream,
 		"input": float64(r.Usage.Input), "output": float64(r.Usage.Output), "total": float64(r.Usage.Total), "exact": r.Usage.Exact,
