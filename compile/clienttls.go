@@ -1,7 +1,11 @@
 package compile
 
 import (
-	"slices"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	"github.com/egret-gateway/egret/plan"
@@ -12,6 +16,7 @@ import (
 // checked, unless insecureSkipVerify is written down. What cannot be resolved
 // leaves the backend closed, never in the clear or unverified.
 func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b *backend, server string) {
+	defer c.harden(d, port, b)
 	spec := port.TLS
 	if spec == nil || spec.Mode == v0alpha0.TLSNone {
 		return
@@ -20,19 +25,30 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 		b.unable(500, reasonInvalid, "port %d: tls.mode %q is not one of Simple, Mutual, None", port.Number, spec.Mode)
 		return
 	}
-	out := &plan.ClientTLS{
-		SNI:        server,
-		Names:      slices.Clone(spec.SubjectAltNames),
-		SkipVerify: deref(spec.InsecureSkipVerify, false),
-	}
-	if spec.SNI != "" {
-		out.SNI = spec.SNI
-	}
+	out := &plan.ClientTLS{SNI: server, SkipVerify: deref(spec.InsecureSkipVerify, false)}
 	b.plan.TLS = out
+	if spec.SNI != "" {
+		out.SNI = strings.ToLower(strings.TrimSuffix(spec.SNI, "."))
+	}
+	if spec.SNI != "" && !bearable(out.SNI) {
+		b.unable(500, reasonInvalid, "port %d: tls.sni %q is no host name", port.Number, spec.SNI)
+	}
+	for i, n := range spec.SubjectAltNames {
+		if !strings.Contains(n, "://") {
+			n = strings.ToLower(strings.TrimSuffix(n, "."))
+		}
+		if !bearable(strings.TrimPrefix(n, "*.")) {
+			b.unable(500, reasonInvalid, "port %d: tls.subjectAltNames[%d]: %q is no name that a certificate could bear", port.Number, i, n)
+		}
+		out.Names = append(out.Names, n)
+	}
 	from := destinationRef(d.Namespace)
 	for _, ref := range spec.CABundleRef {
 		ca, p := c.bundle(from, ref)
 		if p != nil {
+			if p.reason == string(gwv1.BackendTLSPolicyReasonInvalidKind) {
+				p.reason = string(gwv1.BackendTLSPolicyReasonInvalidCACertificateRef)
+			}
 			b.unable(500, p.reason, "port %d: %s", port.Number, p.message)
 			continue
 		}
@@ -63,4 +79,15 @@ func (c *compiler) identify(from referrer, port *v0alpha0.Port, b *backend) {
 	default:
 		b.unable(500, reasonInvalidClientCert, "port %d: %s", port.Number, p.message)
 	}
+}
+
+// bearable reports whether a certificate can be for that name: a host name, an
+// address or a URI.
+func bearable(n string) bool {
+	if strings.Contains(n, "://") {
+		u, err := url.Parse(n)
+		return err == nil && u.Scheme != "" && len(n) <= 2048
+	}
+	_, err := netip.ParseAddr(n)
+	return err == nil || isHostname(n)
 }

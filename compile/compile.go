@@ -44,6 +44,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	}
 	c.compileClasses()
 	c.compileGateways()
+	c.compileTLSPolicies()
 	c.compileRoutes()
 	p := &plan.Plan{Policies: c.compilePolicies()}
 	p.Ports = c.ports()
@@ -52,6 +53,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	p.Secrets = c.planSecrets(p)
 	c.reportGateways()
 	c.reportDestinations()
+	c.reportTLSPolicies()
 	return p, c.sorted()
 }
 
@@ -61,14 +63,16 @@ type compiler struct {
 	options  Options
 	*index
 
-	ours       map[name]*gateway // of the classes that are served
-	attached   []*route          // with a parent among ours, by age
-	routeOf    map[name]*route   // the same by name
-	backends   map[backendKey]*backend
-	names      map[string]backendKey // of backends, so that they stay unique
-	secrets    map[string]plan.Secret
-	check      checker
-	conditions []source.Condition
+	ours        map[name]*gateway // of the classes that are served
+	attached    []*route          // with a parent among ours, by age
+	routeOf     map[name]*route   // the same by name
+	backends    map[backendKey]*backend
+	names       map[string]backendKey // of backends, so that they stay unique
+	secrets     map[string]plan.Secret
+	check       checker
+	allTLS      []*tlsPolicy             // by age
+	tlsPolicies map[tlsTarget]*tlsPolicy // those that count
+	conditions  []source.Condition
 }
 
 // problem is why something does not work as written: a condition's reason and

@@ -53,7 +53,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	case v0alpha0.ProtocolHTTP2:
 		b.plan.Protocol = plan.HTTP2
 	case v0alpha0.ProtocolMCP:
-		b.plan.Protocol = plan.MCP
+		b.speakMCP(port)
 	default:
 		b.plan.Protocol = plan.HTTP
 		b.unable(500, reasonUnsupportedProtocol, "port %d: an HTTPRoute cannot speak %s; use HTTP, HTTP2 or MCP", k.port, port.Protocol)
@@ -176,11 +176,14 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	}
 }
 
-// extend judges the extensions. None is known here; a request must not pass a
+// extend judges the extensions that nobody here knows; a request must not pass a
 // backend as if its processor were not there, unless that says failOpen
 // (acceptance gateway 106).
 func (b *backend) extend(d *v0alpha0.XBackendDestination) {
 	for _, e := range d.Spec.Extensions {
+		if e.Type == extensionTLS {
+			continue // see harden
+		}
 		p := problemf(reasonUnsupportedExtension, "extension %s: type %s is not supported", e.Name, e.Type)
 		var config struct{ FailOpen bool }
 		if e.RawConfig == nil || json.Unmarshal(e.RawConfig.Raw, &config) != nil || !config.FailOpen {

@@ -12,12 +12,16 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-const Format = 2
+//	3  Backend.Path; CRLs, pins and the version of ClientTLS
+const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
+	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Path != "" || b.TLS.strict() }) {
+		return 3
+	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {
 		return 2
 	}
@@ -41,10 +45,12 @@ func (p *Plan) Check() error {
 	for i := range p.Backends {
 		if b := &p.Backends[i]; !known(b.Protocol, HTTP, HTTP2, WebSocket, MCP) {
 			return fmt.Errorf("backend %s: this program knows no protocol %q", b.Name, b.Protocol)
+		} else if b.TLS != nil && !known(b.TLS.MinVersion, "", "1.3") {
+			return fmt.Errorf("backend %s: this program knows no TLS %q", b.Name, b.TLS.MinVersion)
 		}
 	}
 	for i := range p.Secrets {
-		if s := &p.Secrets[i]; !known(s.Kind, SecretTLS, SecretCA, SecretAPIKey, SecretOpaque) {
+		if s := &p.Secrets[i]; !known(s.Kind, SecretTLS, SecretCA, SecretCRL, SecretAPIKey, SecretOpaque) {
 			return fmt.Errorf("secret %s: this program knows no kind %q", s.Name, s.Kind)
 		}
 	}

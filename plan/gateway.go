@@ -46,10 +46,7 @@ func (p *Plan) For(gateway string) *Plan {
 	for i := range p.Backends {
 		if backends[p.Backends[i].Name] {
 			out.Backends = append(out.Backends, p.Backends[i])
-			if tls := p.Backends[i].TLS; tls != nil {
-				secrets.add(tls.CAs...)
-				secrets.add(tls.Identity)
-			}
+			secrets.add(p.Backends[i].TLS.Secrets()...)
 		}
 	}
 	for i := range p.Policies {

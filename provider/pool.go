@@ -164,7 +164,7 @@ func shapeOf(b *plan.Backend, secrets map[string]*plan.Secret) string {
 	}{Protocol: b.Protocol, TLS: b.TLS}
 	if b.TLS != nil {
 		shape.Name = serverName(b)
-		for _, n := range append(append([]string{}, b.TLS.CAs...), b.TLS.Identity) {
+		for _, n := range b.TLS.Secrets() {
 			if s := secrets[n]; s != nil {
 				shape.Digests = append(shape.Digests, s.Digest)
 			}
