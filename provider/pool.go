@@ -183,7 +183,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transpor
 	default:
 		protocols.SetHTTP1(true)
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext:            p.dialer.Dial,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    plan.DefaultConnectTimeout,
@@ -197,6 +197,11 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transpor
 		WriteBufferSize:        bufferBytes,
 		ReadBufferSize:         bufferBytes,
 	}
+	if config != nil {
+		config.NextProtos = protocolNames(proto)
+		t.DialTLSContext = p.dialer.secure(config)
+	}
+	return t
 }
 
 // Client is a RoundTripper for calls of the gateway's own (metadata, signing

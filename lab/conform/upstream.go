@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ type upstream struct {
 	listener net.Listener
 	server   *http.Server
 	gate     chan struct{} // lets the next piece of a stream out
+	secure   map[string]net.Listener // by host, of those with certificates (pki)
 
 	mu     sync.Mutex
 	script []Behaviour
@@ -35,7 +37,7 @@ type Call struct {
 
 func newUpstream(c *clock, l net.Listener) *upstream {
 	u := &upstream{clock: c, listener: l, gate: make(chan struct{})}
-	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true}
+	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
 	return u
 }
 
@@ -44,6 +46,9 @@ func newUpstream(c *clock, l net.Listener) *upstream {
 func (u *upstream) dial(ctx context.Context, host string) (net.Conn, error) {
 	if strings.HasPrefix(host, "refused.") {
 		return nil, errors.New("connection refused")
+	}
+	if l := u.secure[host]; l != nil {
+		return buffered(l.(*pipe).dial(ctx))
 	}
 	return u.listener.(*pipe).dial(ctx)
 }
