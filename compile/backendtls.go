@@ -134,7 +134,7 @@ func (c *compiler) protect(svc *corev1.Service, port corev1.ServicePort, b *back
 // reportTLSPolicies reports on the policies, once for each Gateway of ours whose
 // routes lead to their targets.
 func (c *compiler) reportTLSPolicies() {
-	through := c.leadingTo()
+	through := c.leadingTo("Service")
 	for _, p := range c.allTLS {
 		gateways := map[name]bool{}
 		for _, t := range p.targets {
@@ -145,7 +145,7 @@ func (c *compiler) reportTLSPolicies() {
 			c.promise(self, conditionAccepted, conditionAccepted, "", p.misses())
 		}
 		for gw := range gateways {
-			self.parent = source.Ref{Group: gwv1.GroupName, Kind: "Gateway", Namespace: gw.ns, Name: gw.name}
+			self.parent = gw.ref()
 			c.promise(self, conditionAccepted, conditionAccepted, "The backends are spoken to as the policy says.", cmp.Or(p.invalid, p.conflict(), p.misses()))
 			c.promise(self, string(gwv1.BackendTLSPolicyConditionResolvedRefs), string(gwv1.BackendTLSPolicyReasonResolvedRefs), "All references resolved.", p.refs)
 		}
@@ -166,24 +166,31 @@ func (p *tlsPolicy) misses() *problem {
 	return problemf(string(gwv1.PolicyReasonTargetNotFound), "It targets %s; that is not there.", brief(p.stray))
 }
 
-// leadingTo returns the Gateways that have routes to a Service.
-func (c *compiler) leadingTo() map[name]map[name]bool {
+// leadingTo returns the Gateways that have routes to the backends of a kind, by
+// the backends' names.
+func (c *compiler) leadingTo(kind string) map[name]map[name]bool {
 	out := map[name]map[name]bool{}
+	for k := range c.backends {
+		if k.kind == kind {
+			out[k.name] = map[name]bool{}
+		}
+	}
 	for _, r := range c.attached {
 		for i := range r.object.Spec.Rules {
 			for _, ref := range r.object.Spec.Rules[i].BackendRefs {
-				svc := name{string(deref(ref.Namespace, gwv1.Namespace(r.ns))), string(ref.Name)}
-				if c.backends[backendKey{"Service", svc, int32(deref(ref.Port, 0))}] == nil {
-					continue
+				to := name{string(deref(ref.Namespace, gwv1.Namespace(r.ns))), string(ref.Name)}
+				if known := out[to]; known != nil && string(deref(ref.Kind, "Service")) == kind {
+					maps.Copy(known, r.gateways())
 				}
-				if out[svc] == nil {
-					out[svc] = map[name]bool{}
-				}
-				maps.Copy(out[svc], r.gateways())
 			}
 		}
 	}
 	return out
+}
+
+// ref is a Gateway as the ancestor of something.
+func (n name) ref() source.Ref {
+	return source.Ref{Group: gwv1.GroupName, Kind: "Gateway", Namespace: n.ns, Name: n.name}
 }
 
 // gateways are those that the route is attached to.

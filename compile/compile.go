@@ -54,6 +54,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	c.reportGateways()
 	c.reportDestinations()
 	c.reportTLSPolicies()
+	c.reportXBackends()
 	return p, c.sorted()
 }
 
