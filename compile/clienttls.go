@@ -16,9 +16,9 @@ import (
 // checked, unless insecureSkipVerify is written down. What cannot be resolved
 // leaves the backend closed, never in the clear or unverified.
 func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b *backend, server string) {
-	defer c.harden(d, port, b)
 	spec := port.TLS
 	if spec == nil || spec.Mode == v0alpha0.TLSNone {
+		c.harden(d, port, b)
 		return
 	}
 	if spec.Mode != v0alpha0.TLSSimple && spec.Mode != v0alpha0.TLSMutual {
@@ -30,7 +30,7 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 	if spec.SNI != "" {
 		out.SNI = strings.ToLower(strings.TrimSuffix(spec.SNI, "."))
 	}
-	if spec.SNI != "" && !bearable(out.SNI) {
+	if spec.SNI != "" && (!bearable(out.SNI) || strings.Contains(out.SNI, "://")) {
 		b.unable(500, reasonInvalid, "port %d: tls.sni %q is no host name", port.Number, spec.SNI)
 	}
 	for i, n := range spec.SubjectAltNames {
@@ -57,7 +57,12 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 	if spec.Mode == v0alpha0.TLSMutual {
 		c.identify(from, port, b)
 	}
-	if out.SkipVerify {
+	c.harden(d, port, b)
+	switch {
+	case out.SkipVerify && len(out.Pins) > 0:
+		b.degraded = append(b.degraded, problemf(reasonInsecureTLS,
+			"port %d: insecureSkipVerify leaves chain and name unverified; only the pinned keys count", port.Number))
+	case out.SkipVerify:
 		b.degraded = append(b.degraded, problemf(reasonInsecureTLS,
 			"port %d: insecureSkipVerify accepts any server; name a CA bundle instead", port.Number))
 	}

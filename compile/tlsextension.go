@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -81,17 +83,33 @@ func readTLS(e *v0alpha0.Extension) (*tlsConfig, error) {
 	if e.RawConfig != nil && len(e.RawConfig.Raw) > 0 {
 		decoder := json.NewDecoder(bytes.NewReader(e.RawConfig.Raw))
 		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(config); err != nil {
-			return nil, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "json: "))
+		err := decoder.Decode(config)
+		var mismatch *json.UnmarshalTypeError
+		switch {
+		case errors.As(err, &mismatch):
+			return nil, fmt.Errorf("%s: it is a %s where a %s belongs", mismatch.Field, mismatch.Value, kindOf(mismatch.Type))
+		case err != nil:
+			return nil, errors.New(strings.TrimPrefix(err.Error(), "json: "))
 		}
 	}
 	return config, config.check()
 }
 
+// kindOf is what JSON calls a type of the configuration.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "list"
+	case reflect.Struct:
+		return "object"
+	}
+	return t.Kind().String()
+}
+
 func (t *tlsConfig) check() error {
 	switch {
 	case len(t.CRLRefs)+len(t.Pins) == 0 && t.MinVersion == "":
-		return fmt.Errorf("it asks for nothing; give it crlRefs, pins or minVersion")
+		return errors.New("it asks for nothing; give it crlRefs, pins or minVersion")
 	case len(t.CRLRefs) > maxCRLs:
 		return fmt.Errorf("crlRefs: %d of them, at most %d are read", len(t.CRLRefs), maxCRLs)
 	case len(t.Pins) > maxPins:
@@ -101,7 +119,7 @@ func (t *tlsConfig) check() error {
 	case !slices.Contains([]string{"", "Chain", "Leaf"}, t.CRLScope):
 		return fmt.Errorf("crlScope: %q is neither Chain nor Leaf", t.CRLScope)
 	case t.CRLScope != "" && len(t.CRLRefs) == 0:
-		return fmt.Errorf("crlScope: there are no crlRefs that it could be about")
+		return errors.New("crlScope: there are no crlRefs that it could be about")
 	}
 	for i, p := range t.Pins {
 		if sum, err := base64.StdEncoding.DecodeString(p); err != nil || len(sum) != sha256.Size {
@@ -142,7 +160,7 @@ func (c *compiler) revocation(from referrer, ref crlRef) (string, *problem) {
 		key = "ca.crl"
 	}
 	if ref.Kind != "Secret" && ref.Kind != "ConfigMap" {
-		return "", problemf(invalid, "A revocation list cannot be read from %s %s; name a ConfigMap or a Secret.", ref.Kind, target)
+		return "", problemf(invalid, "A revocation list cannot be read from %s, kind %q; name a ConfigMap or a Secret.", target, ref.Kind)
 	}
 	if !c.granted(from, referent{"", []string{ref.Kind}, target.ns, target.name}) {
 		return "", ungranted(ref.Kind, target, from)
