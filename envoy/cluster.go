@@ -39,6 +39,9 @@ func (t *translation) cluster(b *plan.Backend) {
 	} else {
 		t.endpoints(b)
 	}
+	if b.TLS != nil && len(b.TLS.CRLs) > 0 {
+		c.TypedExtensionProtocolOptions = packed(shortLived(httpProtocol(b.Protocol == plan.HTTP2, filters...)))
+	}
 	if b.TLS != nil {
 		c.TransportSocket = t.clientTLS(b)
 	}
