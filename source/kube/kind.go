@@ -64,7 +64,9 @@ type kind struct {
 	// versions are those that can be read, the preferred one first.
 	versions []string
 	// extra kinds are no controller's business.
-	extra  bool
+	extra bool
+	// trial kinds are on few clusters, whose others need not hear of it.
+	trial  bool
 	shape  shape
 	labels string
 	fields string // a field selector
@@ -161,7 +163,7 @@ func gatewayKinds() []kind {
 			func(o *gwv1.BackendTLSPolicy) { o.Status = gwv1.PolicyStatus{} }),
 		into(kind{name: "ReferenceGrant", group: gateway, plural: "referencegrants", versions: both},
 			func(s *source.Snapshot) *[]*gwv1.ReferenceGrant { return &s.ReferenceGrants }, nil),
-		into(kind{name: "XBackend", group: gwxv1alpha1.GroupName, plural: "xbackends", versions: []string{"v1alpha1"}, shape: shapeParents},
+		into(kind{name: "XBackend", group: gwxv1alpha1.GroupName, plural: "xbackends", versions: []string{"v1alpha1"}, shape: shapeParents, trial: true},
 			func(s *source.Snapshot) *[]*gwxv1alpha1.XBackend { return &s.XBackends },
 			func(o *gwxv1alpha1.XBackend) { o.Status = gwxv1alpha1.BackendStatus{} }),
 	}

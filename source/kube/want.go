@@ -211,15 +211,15 @@ func gateways(a asked) []verdict {
 		if !known {
 			i = len(out)
 			at[c.Parent] = i
-			out = append(out, verdict{ref: reference(c.Parent), held: slices.Contains(a.parents, c.Parent)})
+			out = append(out, verdict{ref: spelled(c.Parent), held: slices.Contains(a.parents, c.Parent)})
 		}
 		out[i].conditions = append(out[i].conditions, c)
 	}
 	return out
 }
 
-// reference is the reverse of resolve.
-func reference(r source.Ref) gwv1.ParentReference {
+// spelled is the reverse of resolve: a parentRef with nothing left to defaults.
+func spelled(r source.Ref) gwv1.ParentReference {
 	group, kind, namespace := gwv1.Group(r.Group), gwv1.Kind(r.Kind), gwv1.Namespace(r.Namespace)
 	return gwv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gwv1.ObjectName(r.Name)}
 }
