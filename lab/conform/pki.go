@@ -56,6 +56,7 @@ type signer struct {
 //	expired, wrong, self    of another time, for another name, of nobody
 //	revoked, chain          on the list; by an authority between, which is on no list
 //	spiffe                  for a URI
+//	httpbin.org             as it stands, played by somebody else
 func newPKI() *pki {
 	ca, public := authority("ca", nil), authority("public", nil)
 	between := authority("between", ca)
@@ -90,6 +91,7 @@ func newPKI() *pki {
 	add("wrong", pair(public, nil, "other.example.com"))
 	add("expired", pair(public, func(t *x509.Certificate) { t.NotAfter = longGone }, "expired"+secureSuffix))
 	add("self", pair(nil, nil, "self"+secureSuffix))
+	add("httpbin.org", pair(nil, nil, "nobody.example.com"))
 	add("chain", pair(between, nil, "chain"+secureSuffix))
 	add("spiffe", pair(ca, func(t *x509.Certificate) {
 		t.DNSNames, t.URIs = nil, []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/model"}}

@@ -93,6 +93,7 @@ type View struct {
 	Has   []string `json:"has,omitempty"`
 	Lacks []string `json:"lacks,omitempty"`
 	Body  *string  `json:"body,omitempty"`
+	SNI   string   `json:"sni,omitempty"`
 }
 
 // Read reads a scenario file.

@@ -18,13 +18,13 @@ func (u *upstream) secureAll(p *plan.Plan, known *pki) error {
 	u.secure = map[string]net.Listener{}
 	for i := range p.Backends {
 		host := p.Backends[i].Host
-		name, ok := strings.CutSuffix(host, secureSuffix)
-		if !ok || u.secure[host] != nil {
-			continue
-		}
+		name, ours := strings.CutSuffix(host, secureSuffix)
 		config, has := known.servers[name]
-		if !has {
+		switch {
+		case ours && !has:
 			return fmt.Errorf("there is no certificate for upstream %q", host)
+		case !has || u.secure[host] != nil:
+			continue
 		}
 		l, err := u.another()
 		if err != nil {

@@ -19,7 +19,7 @@ type upstream struct {
 	clock    *clock
 	listener net.Listener
 	server   *http.Server
-	gate     chan struct{} // lets the next piece of a stream out
+	gate     chan struct{}           // lets the next piece of a stream out
 	secure   map[string]net.Listener // by host, of those with certificates (pki)
 
 	mu     sync.Mutex
@@ -33,6 +33,7 @@ type Call struct {
 	Method, Host, Path string
 	Header             http.Header // without framing
 	Body               string
+	SNI                string // "" without TLS
 }
 
 func newUpstream(c *clock, l net.Listener) *upstream {
@@ -89,6 +90,9 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	c := Call{Method: r.Method, Host: r.Host, Path: r.RequestURI, Header: maps.Clone(r.Header), Body: string(body)}
 	delete(c.Header, "Content-Length")
+	if r.TLS != nil {
+		c.SNI = r.TLS.ServerName
+	}
 	b := u.next(c)
 	if b.Garbage {
 		panic(http.ErrAbortHandler)
