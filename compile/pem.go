@@ -46,7 +46,7 @@ func blocks(text []byte, want, what string, judge func(der []byte) error) ([]byt
 		case block == nil && n == 1 && begun == 0:
 			return nil, fmt.Errorf("holds no %s in PEM", what)
 		case block == nil && n <= begun:
-			return nil, fmt.Errorf("has %d blocks of PEM, of which only %d can be read; one is cut short or damaged", begun, n-1)
+			return nil, fmt.Errorf("has damaged PEM: of %d blocks that begin, %d can be read", begun, n-1)
 		case block == nil:
 			return out.Bytes(), nil
 		case block.Type != want:
