@@ -94,7 +94,7 @@ func (w *World) step(body Body, s *Step, records int) (*Observed, error) {
 	w.clock.rest() // for the exchange to end
 	w.await(records)
 	o.Calls = w.upstream.end()
-	if err := s.explained(w.recorded()); err != nil {
+	if err := errors.Join(s.explained(w.recorded()), w.upstream.leaked(s)); err != nil {
 		return nil, err
 	}
 	for _, r := range w.recorded() {

@@ -1,10 +1,12 @@
 package conform
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,11 +35,64 @@ func (u *upstream) secureAll(p *plan.Plan, known *pki) error {
 		u.secure[host] = l
 		if config != nil {
 			l = tls.NewListener(l, config)
+		} else {
+			l = tapped{l, u}
 		}
 		go u.server.Serve(l)
 	}
 	return nil
 }
+
+// state notes that a request begins on a connection with TLS: its first byte
+// has come out of it.
+func (u *upstream) state(c net.Conn, s http.ConnState) {
+	if _, secure := c.(*tls.Conn); secure && s == http.StateActive {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.told.WriteString("the first byte of a request, ")
+	}
+}
+
+// tapped notes what comes over connections without TLS.
+type tapped struct {
+	net.Listener
+	of *upstream
+}
+
+// Accept implements net.Listener.
+func (t tapped) Accept() (net.Conn, error) {
+	c, err := t.Listener.Accept()
+	return tap{c, t.of}, err
+}
+
+type tap struct {
+	net.Conn
+	of *upstream
+}
+
+// Read implements net.Conn.
+func (t tap) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	t.of.mu.Lock()
+	defer t.of.mu.Unlock()
+	t.of.told.Write(b[:n])
+	return n, err
+}
+
+// leaked reports what an upstream was told that was to get no call: of a
+// request nothing but the beginning of a handshake may reach it.
+func (u *upstream) leaked(s *Step) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	told := u.told.Bytes()
+	if s.Calls == nil || *s.Calls != 0 || len(told) == 0 || told[0] == recordHandshake && !bytes.Contains(told, []byte("HTTP/1.1")) {
+		return nil
+	}
+	return fmt.Errorf("%s: an upstream that was to get nothing got %q", s.Send, told)
+}
+
+// recordHandshake begins a handshake (RFC 8446 5.1).
+const recordHandshake = 22
 
 // another is a listener of the kind that the upstream has.
 func (u *upstream) another() (net.Listener, error) {

@@ -1,6 +1,7 @@
 package conform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -26,6 +27,7 @@ type upstream struct {
 	script []Behaviour
 	calls  int
 	seen   []Call
+	told   bytes.Buffer // the beginnings of what reached servers that prove nothing
 }
 
 // Call is a request as the upstream saw it.
@@ -38,7 +40,7 @@ type Call struct {
 
 func newUpstream(c *clock, l net.Listener) *upstream {
 	u := &upstream{clock: c, listener: l, gate: make(chan struct{})}
-	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
+	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), ConnState: u.state, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
 	return u
 }
 
@@ -59,6 +61,7 @@ func (u *upstream) begin(script []Behaviour) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.script, u.calls, u.seen = script, 0, nil
+	u.told.Reset()
 }
 
 // end returns what was seen since begin.
