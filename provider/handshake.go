@@ -20,12 +20,15 @@ func protocolNames(p plan.Protocol) []string {
 	return []string{"http/1.1"}
 }
 
-// secure opens connections with TLS. Whatever goes wrong before a peer is
+// dial opens a connection, as http.Transport asks for it.
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// secure opens connections with TLS on those of open. Whatever goes wrong before a peer is
 // verified is a failure to connect, which Connecting knows: nothing of a request
 // has left. The handshake takes at most plan.DefaultConnectTimeout.
-func (d *Dialer) secure(config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
+func secure(open dial, config *tls.Config) dial {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		raw, err := d.Dial(ctx, network, address)
+		raw, err := open(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}

@@ -199,7 +199,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config) *http.Transpor
 	}
 	if config != nil {
 		config.NextProtos = protocolNames(proto)
-		t.DialTLSContext = p.dialer.secure(config)
+		t.DialTLSContext = secure(t.DialContext, config)
 	}
 	return t
 }
