@@ -6,6 +6,8 @@
 //	                                                              │
 //	    Dialer: our own gateways ─ services in memory ─ mapped names ─ DNS ─► Guard ─► dial
 //
+//	handshake ─► crypto/tls's chain and name, verifier (names, pins, revocation) ─► the first byte of a request
+//
 // A backend that cannot be spoken to (a client certificate that is missing, a
 // CA bundle without certificates) fails its own requests and nobody else's.
 // An exchange keeps the Links it began with, so that a new plan never changes
