@@ -16,7 +16,8 @@
 //
 // There is one file per kind of thing: gateway, listener and vhost; route, rule,
 // match, filter and host; backend, service, destination, xbackend, mcp, secret
-// and grant; clienttls, tlsextension, backendtls and pem for TLS to backends; policy, hierarchy, authpolicy, authrule, apikey and limitpolicy.
+// and grant; clienttls, tlsextension, backendtls and pem for TLS to backends;
+// policy, hierarchy, authpolicy, authrule, apikey and limitpolicy.
 //
 // Out: where resources come from and how conditions become status (source),
 // how a plan is served (engine, proxy), and whatever needs a name to be
