@@ -352,3 +352,25 @@ func TestRotation(t *testing.T) {
 		}
 	})
 }
+
+func TestHTTP2IsAgreedTo(t *testing.T) {
+	t.Run("gateway-93 a server that does not agree to HTTP/2 is told nothing", func(t *testing.T) {
+		ca := newIssuer(t, "ca", signsAll)
+		r := newRecorder(t, &tls.Config{Certificates: []tls.Certificate{ca.issue("localhost", nil)}})
+		port := int32(r.Addr().(*net.TCPAddr).Port)
+		pl := &plan.Plan{
+			Backends: []plan.Backend{{Name: "b", Protocol: plan.HTTP2, Host: "localhost", Port: port, TLS: &plan.ClientTLS{CAs: []string{"ca"}}}},
+			Secrets:  []plan.Secret{secret("ca", plan.SecretCA, "ca.crt", ca.pem())},
+		}
+		pool := NewPool(&Dialer{})
+		defer pool.Close()
+		pool.Load(pl)
+		if _, err := get(t, pool.Links(), &pl.Backends[0]); err == nil || !strings.Contains(err.Error(), "does not agree to HTTP/2") || !Connecting(err) {
+			t.Errorf("error %v", err)
+		}
+		<-r.done
+		if len(r.said) > 0 {
+			t.Errorf("the server was told %q", r.said)
+		}
+	})
+}
