@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	"github.com/egret-gateway/egret/plan"
@@ -50,6 +51,8 @@ func (c *compiler) resolve(from referrer, ref *gwv1.BackendRef) (string, *proble
 		((group == v0alpha0.Group || group == "") && kind == v0alpha0.KindBackend):
 		kind = v0alpha0.KindXBackendDestination
 		to.group, to.kinds = v0alpha0.Group, []string{kind, v0alpha0.KindBackend}
+	case group == gwxv1alpha1.GroupName && kind == kindXBackend:
+		to.group, to.kinds = group, []string{kind}
 	default:
 		return "", problemf(string(gwv1.RouteReasonInvalidKind),
 			"backendRef %s is of kind %q in group %q; use Service, or %s in group %s", ref.Name, kind, group, v0alpha0.KindXBackendDestination, v0alpha0.Group)
@@ -70,6 +73,9 @@ func (c *compiler) portOf(kind string, target name, ref *gwv1.BackendRef) int32 
 			return int32(d.Spec.Destination.Ports[0].Number)
 		}
 	}
+	if x := c.xbackends[target]; x != nil && ref.Port == nil && kind == kindXBackend {
+		return int32(x.Spec.Port.Port)
+	}
 	return int32(deref(ref.Port, 0))
 }
 
@@ -79,9 +85,12 @@ func (c *compiler) backend(k backendKey) *backend {
 		return b
 	}
 	b := &backend{}
-	if k.kind == "Service" {
+	switch k.kind {
+	case "Service":
 		c.compileService(k, b)
-	} else {
+	case kindXBackend:
+		c.compileXBackend(k, b)
+	default:
 		c.compileDestination(k, b)
 	}
 	if b.problem == nil {

@@ -1,7 +1,11 @@
 package compile
 
 import (
-	"slices"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	"github.com/egret-gateway/egret/plan"
@@ -14,25 +18,37 @@ import (
 func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b *backend, server string) {
 	spec := port.TLS
 	if spec == nil || spec.Mode == v0alpha0.TLSNone {
+		c.harden(d, port, b)
 		return
 	}
 	if spec.Mode != v0alpha0.TLSSimple && spec.Mode != v0alpha0.TLSMutual {
 		b.unable(500, reasonInvalid, "port %d: tls.mode %q is not one of Simple, Mutual, None", port.Number, spec.Mode)
 		return
 	}
-	out := &plan.ClientTLS{
-		SNI:        server,
-		Names:      slices.Clone(spec.SubjectAltNames),
-		SkipVerify: deref(spec.InsecureSkipVerify, false),
-	}
-	if spec.SNI != "" {
-		out.SNI = spec.SNI
-	}
+	out := &plan.ClientTLS{SNI: server, SkipVerify: deref(spec.InsecureSkipVerify, false)}
 	b.plan.TLS = out
+	if spec.SNI != "" {
+		out.SNI = strings.ToLower(strings.TrimSuffix(spec.SNI, "."))
+	}
+	if spec.SNI != "" && (!bearable(out.SNI) || strings.Contains(out.SNI, "://")) {
+		b.unable(500, reasonInvalid, "port %d: tls.sni %q is no host name", port.Number, spec.SNI)
+	}
+	for i, n := range spec.SubjectAltNames {
+		if !strings.Contains(n, "://") {
+			n = strings.ToLower(strings.TrimSuffix(n, "."))
+		}
+		if !bearable(strings.TrimPrefix(n, "*.")) {
+			b.unable(500, reasonInvalid, "port %d: tls.subjectAltNames[%d]: %q is no name that a certificate could bear", port.Number, i, n)
+		}
+		out.Names = append(out.Names, n)
+	}
 	from := destinationRef(d.Namespace)
 	for _, ref := range spec.CABundleRef {
 		ca, p := c.bundle(from, ref)
 		if p != nil {
+			if p.reason == string(gwv1.BackendTLSPolicyReasonInvalidKind) {
+				p.reason = string(gwv1.BackendTLSPolicyReasonInvalidCACertificateRef)
+			}
 			b.unable(500, p.reason, "port %d: %s", port.Number, p.message)
 			continue
 		}
@@ -41,7 +57,12 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 	if spec.Mode == v0alpha0.TLSMutual {
 		c.identify(from, port, b)
 	}
-	if out.SkipVerify {
+	c.harden(d, port, b)
+	switch {
+	case out.SkipVerify && len(out.Pins) > 0:
+		b.degraded = append(b.degraded, problemf(reasonInsecureTLS,
+			"port %d: insecureSkipVerify leaves chain and name unverified; only the pinned keys count", port.Number))
+	case out.SkipVerify:
 		b.degraded = append(b.degraded, problemf(reasonInsecureTLS,
 			"port %d: insecureSkipVerify accepts any server; name a CA bundle instead", port.Number))
 	}
@@ -63,4 +84,15 @@ func (c *compiler) identify(from referrer, port *v0alpha0.Port, b *backend) {
 	default:
 		b.unable(500, reasonInvalidClientCert, "port %d: %s", port.Number, p.message)
 	}
+}
+
+// bearable reports whether a certificate can be for that name: a host name, an
+// address or a URI.
+func bearable(n string) bool {
+	if strings.Contains(n, "://") {
+		u, err := url.Parse(n)
+		return err == nil && u.Scheme != "" && len(n) <= 2048
+	}
+	_, err := netip.ParseAddr(n)
+	return err == nil || isHostname(n)
 }

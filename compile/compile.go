@@ -55,6 +55,7 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	c.registry = c.readRegistry()
 	c.compileClasses()
 	c.compileGateways()
+	c.compileTLSPolicies()
 	c.compileRoutes()
 	p := &plan.Plan{Policies: c.compilePolicies()}
 	p.Ports = c.ports()
@@ -63,6 +64,8 @@ func Compile(s source.Snapshot, o Options) (*plan.Plan, []source.Condition) {
 	p.Secrets = c.planSecrets(p)
 	c.reportGateways()
 	c.reportDestinations()
+	c.reportTLSPolicies()
+	c.reportXBackends()
 	return p, c.sorted()
 }
 
@@ -72,18 +75,20 @@ type compiler struct {
 	options  Options
 	*index
 
-	ours       map[name]*gateway // of the classes that are served
-	attached   []*route          // with a parent among ours, by age
-	routeOf    map[name]*route   // the same by name
-	backends   map[backendKey]*backend
-	names      map[string]backendKey // of backends, so that they stay unique
-	secrets    map[string]plan.Secret
-	check      checker
-	egress     *source.Egress
-	operator   string                    // the namespace of these rules
-	ways       map[string]*source.WayOut // by namespace
-	registry   *registry
-	conditions []source.Condition
+	ours        map[name]*gateway // of the classes that are served
+	attached    []*route          // with a parent among ours, by age
+	routeOf     map[name]*route   // the same by name
+	backends    map[backendKey]*backend
+	names       map[string]backendKey // of backends, so that they stay unique
+	secrets     map[string]plan.Secret
+	check       checker
+	egress      *source.Egress
+	operator    string                    // the namespace of these rules
+	ways        map[string]*source.WayOut // by namespace
+	registry    *registry
+	allTLS      []*tlsPolicy             // by age
+	tlsPolicies map[tlsTarget]*tlsPolicy // those that count
+	conditions  []source.Condition
 }
 
 // problem is why something does not work as written: a condition's reason and

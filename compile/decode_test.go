@@ -33,6 +33,8 @@ func decode(t testing.TB, manifests []byte) source.Snapshot {
 			add(t, doc, &s.ReferenceGrants)
 		case "BackendTLSPolicy":
 			add(t, doc, &s.BackendTLSPolicies)
+		case "XBackend":
+			add(t, doc, &s.XBackends)
 		case "XBackendDestination":
 			add(t, doc, &s.Backends)
 		case "Backend":

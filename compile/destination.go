@@ -53,7 +53,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	case v0alpha0.ProtocolHTTP2:
 		b.plan.Protocol = plan.HTTP2
 	case v0alpha0.ProtocolMCP:
-		b.plan.Protocol = plan.MCP
+		b.speakMCP(port)
 	default:
 		b.plan.Protocol = plan.HTTP
 		b.unable(500, reasonUnsupportedProtocol, "port %d: an HTTPRoute cannot speak %s; use HTTP, HTTP2 or MCP", k.port, port.Protocol)
@@ -187,7 +187,7 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 func (c *compiler) extend(d *v0alpha0.XBackendDestination, b *backend) {
 	c.inject(d, b)
 	for _, e := range d.Spec.Extensions {
-		if e.Type == creds.Type {
+		if e.Type == creds.Type || e.Type == extensionTLS { // see inject and harden
 			continue
 		}
 		p := problemf(reasonUnsupportedExtension, "extension %s: type %s is not supported", e.Name, e.Type)

@@ -15,8 +15,9 @@
 // serve as if it were not there.
 //
 // There is one file per kind of thing: gateway, listener and vhost; route, rule,
-// match, filter and host; backend, service, destination, clienttls, secret and
-// grant; policy, hierarchy, authpolicy, authrule, apikey and limitpolicy.
+// match, filter and host; backend, service, destination, xbackend, mcp, secret
+// and grant; clienttls, tlsextension, backendtls and pem for TLS to backends;
+// policy, hierarchy, authpolicy, authrule, apikey and limitpolicy.
 //
 // Out: where resources come from and how conditions become status (source),
 // how a plan is served (engine, proxy), and whatever needs a name to be

@@ -60,7 +60,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-func archiveOf(t *testing.T, path string) *txtar.Archive {
+func archiveOf(t testing.TB, path string) *txtar.Archive {
 	t.Helper()
 	a, err := txtar.ParseFile(path)
 	if err != nil {

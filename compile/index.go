@@ -8,6 +8,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	"github.com/egret-gateway/egret/source"
@@ -25,6 +26,7 @@ type index struct {
 	gateways     map[name]*gwv1.Gateway
 	routes       map[name]*gwv1.HTTPRoute
 	destinations map[name]*v0alpha0.XBackendDestination
+	xbackends    map[name]*gwxv1alpha1.XBackend
 	services     map[name]*corev1.Service
 	slices       map[name][]*discoveryv1.EndpointSlice // by Service
 	secrets      map[name]*corev1.Secret
@@ -38,6 +40,7 @@ func newIndex(s *source.Snapshot) *index {
 		gateways:     byName(s.Gateways),
 		routes:       byName(s.HTTPRoutes),
 		destinations: byName(s.Backends),
+		xbackends:    byName(s.XBackends),
 		services:     byName(s.Services),
 		slices:       map[name][]*discoveryv1.EndpointSlice{},
 		secrets:      byName(s.Secrets),

@@ -3,7 +3,6 @@ package compile
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -89,43 +88,50 @@ func (c *compiler) certificate(from referrer, ref gwv1.SecretObjectReference) (s
 	return c.keep(plan.SecretTLS, "secret/"+target.String(), map[string][]byte{"tls.crt": crt, "tls.key": key}), nil
 }
 
+// ungranted is why an object in another namespace may not be used.
+func ungranted(kind string, target name, from referrer) *problem {
+	return problemf(string(gwv1.RouteReasonRefNotPermitted),
+		"%s %s is in another namespace, and no ReferenceGrant there lets %s in %s use it.", kind, target, from.kind, from.namespace)
+}
+
 // bundle resolves a reference to certificates that are trusted: ca.crt of a
 // ConfigMap or Secret, or a Secret's tls.crt (acceptance gateway 88).
 func (c *compiler) bundle(from referrer, ref gwv1.ObjectReference) (string, *problem) {
-	const invalid = "InvalidCACertificateRef"
+	const invalid = string(gwv1.BackendTLSPolicyReasonInvalidCACertificateRef)
 	target := name{string(deref(ref.Namespace, gwv1.Namespace(from.namespace))), string(ref.Name)}
 	kind := string(ref.Kind)
 	if ref.Group != "" || (kind != "Secret" && kind != "ConfigMap") {
-		return "", problemf(invalid, "A CA bundle cannot be read from %s %s; name a ConfigMap or a Secret.", kind, target)
+		return "", problemf(string(gwv1.BackendTLSPolicyReasonInvalidKind), "A CA bundle cannot be read from %s %s; name a ConfigMap or a Secret.", kind, target)
 	}
 	if !c.granted(from, referent{"", []string{kind}, target.ns, target.name}) {
-		return "", problemf("RefNotPermitted",
-			"%s %s is in another namespace, and no ReferenceGrant there lets %s in %s use it.", kind, target, from.kind, from.namespace)
+		return "", ungranted(kind, target, from)
 	}
-	pem, object, found := c.bundleBytes(kind, target)
+	text, key, found := c.bundleBytes(kind, target)
 	if !found {
 		return "", problemf(invalid, "%s %s not found; create it.", kind, target)
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return "", problemf(invalid, "%s %s holds no certificate in ca.crt.", kind, target)
+	good, err := certificates(text)
+	if err != nil {
+		return "", problemf(invalid, "%s %s: %s %v.", kind, target, key, err)
 	}
-	return c.keep(plan.SecretCA, object, map[string][]byte{"ca.crt": pem}), nil
+	return c.keep(plan.SecretCA, strings.ToLower(kind)+"/"+target.String(), map[string][]byte{"ca.crt": good}), nil
 }
 
-func (c *compiler) bundleBytes(kind string, target name) (pem []byte, object string, found bool) {
+func (c *compiler) bundleBytes(kind string, target name) (text []byte, key string, found bool) {
+	key = "ca.crt"
 	if kind == "ConfigMap" {
 		m := c.configMaps[target]
 		if m == nil {
-			return nil, "", false
+			return nil, key, false
 		}
-		return []byte(m.Data["ca.crt"]), "configmap/" + target.String(), true
+		return []byte(m.Data[key]), key, true
 	}
 	s := c.index.secrets[target]
 	if s == nil {
-		return nil, "", false
+		return nil, key, false
 	}
-	if pem = s.Data["ca.crt"]; len(pem) == 0 {
-		pem = s.Data["tls.crt"]
+	if len(s.Data[key]) == 0 && len(s.Data["tls.crt"]) > 0 {
+		key = "tls.crt"
 	}
-	return pem, "secret/" + target.String(), true
+	return s.Data[key], key, true
 }

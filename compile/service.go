@@ -54,20 +54,7 @@ func (c *compiler) compileService(k backendKey, b *backend) {
 	if b.problem = c.reach(svc, port, b); b.problem != nil {
 		return
 	}
-	c.demandTLS(svc, b)
-}
-
-// demandTLS closes a Service that a BackendTLSPolicy is about: it would be
-// spoken to in the clear, against what the policy says.
-func (c *compiler) demandTLS(svc *corev1.Service, b *backend) {
-	for _, p := range c.snapshot.BackendTLSPolicies {
-		for _, ref := range p.Spec.TargetRefs {
-			if p.Namespace == svc.Namespace && ref.Group == "" && ref.Kind == "Service" && string(ref.Name) == svc.Name {
-				b.problem = problemf(string(gwv1.RouteReasonUnsupportedValue),
-					"BackendTLSPolicy %s asks for TLS to Service %s, which is not supported; use an XBackendDestination", nameOf(p), nameOf(svc))
-			}
-		}
-	}
+	c.protect(svc, port, b)
 }
 
 // frontedBy sends the traffic to one of our own Gateways, whose credentials

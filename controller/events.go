@@ -42,7 +42,8 @@ type told struct {
 var apiVersions = map[string]string{
 	"ConfigMap":    "v1",
 	"GatewayClass": "gateway.networking.k8s.io/v1", "Gateway": "gateway.networking.k8s.io/v1", "HTTPRoute": "gateway.networking.k8s.io/v1",
-	"GRPCRoute": "gateway.networking.k8s.io/v1", "ListenerSet": "gateway.networking.k8s.io/v1",
+	"GRPCRoute": "gateway.networking.k8s.io/v1", "ListenerSet": "gateway.networking.k8s.io/v1", "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
+	"XBackend":            "gateway.networking.x-k8s.io/v1alpha1",
 	"XBackendDestination": "ainetworking.prototype.x-k8s.io/v0alpha0",
 	"AuthPolicy":          "kuadrant.io/v1", "RateLimitPolicy": "kuadrant.io/v1", "TokenRateLimitPolicy": "kuadrant.io/v1alpha1",
 }
@@ -112,6 +113,10 @@ func uidOf(s *source.Snapshot, key source.Key) types.UID {
 		return uidIn(s.HTTPRoutes, key)
 	case "GRPCRoute":
 		return uidIn(s.GRPCRoutes, key)
+	case "BackendTLSPolicy":
+		return uidIn(s.BackendTLSPolicies, key)
+	case "XBackend":
+		return uidIn(s.XBackends, key)
 	case "XBackendDestination":
 		return uidIn(s.Backends, key)
 	case "AuthPolicy":

@@ -254,6 +254,8 @@ func (x *Exchange) upstreamPath() string {
 	path, query := x.path, x.query
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Path != nil {
 		path = rewritePath(path, rw.Path)
+	} else if to := x.target.backend.Path; to != "" {
+		path = to
 	}
 	if c := x.auth.Consumed; c != nil && c.In == plan.InQuery && !x.target.backend.KeepCredential {
 		query = dropParameter(query, c.Name)

@@ -39,6 +39,9 @@ func (t *translation) cluster(b *plan.Backend) {
 	} else {
 		t.endpoints(b)
 	}
+	if b.TLS != nil && len(b.TLS.CRLs) > 0 {
+		c.TypedExtensionProtocolOptions = packed(shortLived(httpProtocol(b.Protocol == plan.HTTP2, tryFilter())))
+	}
 	if b.TLS != nil {
 		c.TransportSocket = t.clientTLS(b)
 	}
@@ -53,6 +56,9 @@ func (t *translation) clientTLS(b *plan.Backend) *corev3.TransportSocket {
 		alpn = "h2"
 	}
 	common := &tlsv3.CommonTlsContext{TlsParams: tlsParams(), AlpnProtocols: []string{alpn}}
+	if b.TLS.MinVersion == "1.3" {
+		common.TlsParams.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
+	}
 	if b.TLS.Identity != "" {
 		if s := t.certificate(b.TLS.Identity); s != nil {
 			common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{s}

@@ -15,8 +15,9 @@ const (
 	idleConnection = 120 * time.Second
 	pingAfter      = 30 * time.Second
 	pingTimeout    = 15 * time.Second
-	maxStreams     = 256 // at once on one HTTP/2 connection from a client
-	maxHeaderKiB   = 256 // of one message's head
+	maxVerified    = 5 * time.Minute // of a connection to a server that may be revoked
+	maxStreams     = 256             // at once on one HTTP/2 connection from a client
+	maxHeaderKiB   = 256             // of one message's head
 	maxFields      = 1000
 	streamWindow   = 1 << 20 // bytes of one stream on their way
 	connWindow     = 8 << 20 // bytes of one connection on their way
@@ -47,6 +48,14 @@ func httpProtocol(http2 bool, filters ...*hcmv3.HttpFilter) *upstreamv3.HttpProt
 	if len(filters) > 0 {
 		o.HttpFilters = append(filters, upstreamCodec())
 	}
+	return o
+}
+
+// shortLived makes no new request begin on a connection that is older than
+// maxVerified. Envoy verifies a server when it connects, and not again when a
+// revocation list is renewed; what is under way ends in peace.
+func shortLived(o *upstreamv3.HttpProtocolOptions) *upstreamv3.HttpProtocolOptions {
+	o.CommonHttpProtocolOptions.MaxConnectionDuration = durationpb.New(maxVerified)
 	return o
 }
 

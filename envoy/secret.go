@@ -31,48 +31,63 @@ func (t *translation) certificate(name string) *tlsv3.SdsSecretConfig {
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: ads()}
 }
 
-// authorities tells the CAs of those names as one secret, and returns the
-// reference to it.
-func (t *translation) authorities(names []string) *tlsv3.SdsSecretConfig {
-	if len(names) == 0 {
-		return t.validation(secretSystemCAs, t.opts.SystemCAs)
+// validation tells by whom a backend's certificate must be issued, and what
+// its authorities have revoked, as one secret, and returns the reference to it.
+// So both are renewed without a change of the cluster. Without SystemCAs the
+// system's authorities are in a file of the Envoy's.
+func (t *translation) validation(c *plan.ClientTLS) *tlsv3.SdsSecretConfig {
+	name, context := secretSystemCAs, &tlsv3.CertificateValidationContext{}
+	switch {
+	case len(c.CAs) > 0:
+		name = "ca/" + strings.Join(c.CAs, "+")
+		context.TrustedCa = inline(t.together(c.CAs, "ca.crt"))
+	case len(t.opts.SystemCAs) > 0:
+		context.TrustedCa = inline(t.opts.SystemCAs)
+	default:
+		context.TrustedCa = file(SystemCAFile)
 	}
-	var pem bytes.Buffer
-	for _, name := range names {
-		if s := t.secrets[name]; s != nil {
-			pem.Write(bytes.TrimSpace(s.Item("ca.crt")))
-			pem.WriteByte('\n')
-		}
+	if len(c.CRLs) > 0 {
+		name += "/crl/" + strings.Join(c.CRLs, "+")
+		context.Crl = inline(t.together(c.CRLs, "ca.crl"))
 	}
-	return t.validation("ca/"+strings.Join(names, "+"), pem.Bytes())
-}
-
-func (t *translation) validation(name string, pem []byte) *tlsv3.SdsSecretConfig {
-	t.tell(TypeSecret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{
-		ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: inline(pem)},
-	}})
+	t.tell(TypeSecret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: context}})
 	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: ads()}
 }
 
+// together is the same item of several secrets.
+func (t *translation) together(names []string, item string) []byte {
+	var pem bytes.Buffer
+	for _, name := range names {
+		if s := t.secrets[name]; s != nil {
+			pem.Write(bytes.TrimSpace(s.Item(item)))
+			pem.WriteByte('\n')
+		}
+	}
+	return pem.Bytes()
+}
+
 // verify says which certificate of a backend is believed: chain and name, both
-// unless the user gave them up in so many words (defect B-08).
+// unless the user gave them up in so many words (defect B-08), and what the
+// user asks for besides.
 func (t *translation) verify(b *plan.Backend, to *tlsv3.CommonTlsContext) {
 	c := b.TLS
+	v := &tlsv3.CertificateValidationContext{VerifyCertificateSpki: c.Pins, OnlyVerifyLeafCertCrl: c.LeafCRL}
 	if c.SkipVerify {
-		to.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-			TrustChainVerification: tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED,
-		}}
+		if len(c.Pins) == 0 { // beside which pins would not count
+			v.TrustChainVerification = tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED
+		}
+		to.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
 		return
 	}
-	v := &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: altNames(namesOf(b)...)}
-	if len(c.CAs) == 0 && len(t.opts.SystemCAs) == 0 {
+	v.MatchTypedSubjectAltNames = altNames(namesOf(b)...)
+	if len(c.CAs)+len(c.CRLs)+len(t.opts.SystemCAs) == 0 {
 		v.TrustedCa = file(SystemCAFile)
 		to.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
 		return
 	}
 	to.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 		DefaultValidationContext:         v,
-		ValidationContextSdsSecretConfig: t.authorities(c.CAs),
+		ValidationContextSdsSecretConfig: t.validation(c),
 	}}
 }
 

@@ -204,13 +204,17 @@ func newXDS(t *testing.T) *xdsServer {
 }
 
 // envoy starts an Envoy with a fleet's files, and returns the path of its
-// admin interface.
+// admin interface. No engine is beside it.
 func (c *xdsServer) envoy(t *testing.T) string {
+	return c.envoyBeside(t, filepath.Join(t.TempDir(), "nobody.sock"))
+}
+
+func (c *xdsServer) envoyBeside(t *testing.T, engine string) string {
 	t.Helper()
 	dir := t.TempDir()
 	o := envoy.BootstrapOptions{
 		NodeID: nodeID, Gateway: gatewayName, Controller: "localhost", Port: c.port,
-		Admin: filepath.Join(dir, "admin.sock"), Socket: filepath.Join(dir, "nobody.sock"),
+		Admin: filepath.Join(dir, "admin.sock"), Socket: engine,
 		Token: write(t, filepath.Join(dir, "token"), []byte("one")),
 		CA:    write(t, filepath.Join(dir, "ca.crt"), c.authority.CA()),
 	}
@@ -223,6 +227,12 @@ func (c *xdsServer) envoy(t *testing.T) string {
 
 // acknowledged waits until the Envoy has acknowledged all types of a set.
 func (c *xdsServer) acknowledged(t *testing.T, set string) {
+	t.Helper()
+	c.acknowledgedTypes(t, set, len(envoy.Types))
+}
+
+// acknowledgedTypes waits until it has acknowledged so many of them.
+func (c *xdsServer) acknowledgedTypes(t *testing.T, set string, types int) {
 	t.Helper()
 	late := time.After(patience)
 	for {
@@ -238,7 +248,7 @@ func (c *xdsServer) acknowledged(t *testing.T, set string) {
 				}
 			}
 		}
-		if done == len(envoy.Types) {
+		if done == types {
 			return
 		}
 		select {

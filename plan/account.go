@@ -83,9 +83,7 @@ func (a *Account) check() error {
 
 // Secrets names the plan Secrets that speaking to the backend takes.
 func (b *Backend) Secrets() (names []string) {
-	if b.TLS != nil {
-		names = append(append(names, b.TLS.CAs...), b.TLS.Identity)
-	}
+	names = append(names, b.TLS.Secrets()...)
 	if b.Proxy != nil {
 		names = append(names, b.Proxy.Secret)
 	}

@@ -40,6 +40,9 @@ type Backend struct {
 	// a call has passed (acceptance gateway 115).
 	Parent bool   `json:"parent,omitempty"`
 	Fault  *Fault `json:"fault,omitempty"` // the backend as a whole cannot serve
+	// Path replaces that of requests, unless their rule rewrites it: the endpoint
+	// of an MCP server (acceptance gateway 94). "" keeps it.
+	Path string `json:"path,omitempty"`
 }
 
 // ProofHeader shows that a gateway calls: to the MaaS API, which believes the
@@ -82,6 +85,15 @@ type ClientTLS struct {
 	Names      []string `json:"names,omitempty"`    // one of them must be in the certificate; none = SNI or Host
 	Identity   string   `json:"identity,omitempty"` // name of a Secret of kind tls: the client certificate
 	SkipVerify bool     `json:"skipVerify,omitempty"`
+	// CRLs are names of Secrets of kind crl. Every certificate of the chain, or
+	// with LeafCRL the server's own, must be in the scope of one of them that is
+	// in force, and not on it.
+	CRLs    []string `json:"crls,omitempty"`
+	LeafCRL bool     `json:"leafCRL,omitempty"`
+	// Pins are, in base64, SHA-256 of public keys (SPKI), of which the server's
+	// must be one, also where SkipVerify leaves everything else unchecked.
+	Pins       []string `json:"pins,omitempty"`
+	MinVersion string   `json:"minVersion,omitempty"` // "1.3"; "" = 1.2
 }
 
 // Secret is secret material by name and digest. Its bytes are kept out of
@@ -100,6 +112,7 @@ type SecretKind string
 const (
 	SecretTLS    SecretKind = "tls"    // tls.crt, tls.key
 	SecretCA     SecretKind = "ca"     // ca.crt
+	SecretCRL    SecretKind = "crl"    // ca.crl
 	SecretAPIKey SecretKind = "apikey" // api_key
 	SecretOpaque SecretKind = "opaque"
 )

@@ -12,15 +12,17 @@ import (
 //
 //	1  the first
 //	2  Backend.Fronts
-//	3  Backend.Fence, Proxy, Parent, Accounts; Rule.Models
+//	3  Backend.Fence, Proxy, Parent, Accounts, Path; CRLs, pins and the version of ClientTLS; Rule.Models
 const Format = 3
 
 // Needs is the oldest Format whose readers understand all of the plan. What a
 // later Format adds is looked for here: a plan without it is still good for
 // older readers.
 func (p *Plan) Needs() int {
-	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fence != nil || b.Proxy != nil || b.Parent || len(b.Accounts) > 0 }) ||
-		slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Models != nil }) {
+	later := func(b Backend) bool {
+		return b.Fence != nil || b.Proxy != nil || b.Parent || len(b.Accounts) > 0 || b.Path != "" || b.TLS.strict()
+	}
+	if slices.ContainsFunc(p.Backends, later) || slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Models != nil }) {
 		return 3
 	}
 	if slices.ContainsFunc(p.Backends, func(b Backend) bool { return b.Fronts != "" }) {
@@ -46,6 +48,8 @@ func (p *Plan) Check() error {
 	for i := range p.Backends {
 		if b := &p.Backends[i]; !known(b.Protocol, HTTP, HTTP2, WebSocket, MCP) {
 			return fmt.Errorf("backend %s: this program knows no protocol %q", b.Name, b.Protocol)
+		} else if b.TLS != nil && !known(b.TLS.MinVersion, "", "1.3") {
+			return fmt.Errorf("backend %s: this program knows no TLS %q", b.Name, b.TLS.MinVersion)
 		} else if err := b.Fence.check(); err != nil {
 			return fmt.Errorf("backend %s: %w", b.Name, err)
 		}
@@ -56,7 +60,7 @@ func (p *Plan) Check() error {
 		}
 	}
 	for i := range p.Secrets {
-		if s := &p.Secrets[i]; !known(s.Kind, SecretTLS, SecretCA, SecretAPIKey, SecretOpaque) {
+		if s := &p.Secrets[i]; !known(s.Kind, SecretTLS, SecretCA, SecretCRL, SecretAPIKey, SecretOpaque) {
 			return fmt.Errorf("secret %s: this program knows no kind %q", s.Name, s.Kind)
 		}
 	}

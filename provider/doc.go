@@ -7,6 +7,8 @@
 //	    Dialer: our own gateways ─ services in memory ─ mapped names ─ names (DNS) ─► Guard, Fence, Lists ─► race
 //	                                                                  └ the operator's proxy ─► tunnel
 //
+//	handshake ─► crypto/tls's chain and name, verifier (names, pins, revocation) ─► the first byte of a request
+//
 // A backend that cannot be spoken to (a client certificate that is missing, a
 // CA bundle without certificates) fails its own requests and nobody else's.
 // What DNS said is remembered for five seconds and checked at each dial, so that

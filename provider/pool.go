@@ -169,7 +169,7 @@ func shapeOf(b *plan.Backend, secrets map[string]*plan.Secret) string {
 	}
 	if b.TLS != nil {
 		shape.Name = serverName(b)
-		for _, n := range append(append([]string{}, b.TLS.CAs...), b.TLS.Identity) {
+		for _, n := range b.TLS.Secrets() {
 			if s := secrets[n]; s != nil {
 				shape.Digests = append(shape.Digests, s.Digest)
 			}
@@ -202,7 +202,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config, via via) *http
 	default:
 		protocols.SetHTTP1(true)
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext:            p.dialer.to(via),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    plan.DefaultConnectTimeout,
@@ -216,6 +216,11 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config, via via) *http
 		WriteBufferSize:        bufferBytes,
 		ReadBufferSize:         bufferBytes,
 	}
+	if config != nil {
+		config.NextProtos = protocolNames(proto)
+		t.DialTLSContext = secure(t.DialContext, config)
+	}
+	return t
 }
 
 // Client is a RoundTripper for calls of the gateway's own (metadata, signing

@@ -22,12 +22,16 @@ func serverName(b *plan.Backend) string {
 
 // clientTLS is how TLS to a backend is spoken; nil for cleartext. Peers are
 // verified unless the plan says otherwise: by the given CAs or the system's,
-// for the server name or one of the given names.
+// for the server name or one of the given names, and by what is pinned and
+// revoked.
 func clientTLS(b *plan.Backend, secrets map[string]*plan.Secret) (*tls.Config, error) {
 	if b.TLS == nil {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: serverName(b), InsecureSkipVerify: b.TLS.SkipVerify}
+	if b.TLS.MinVersion == "1.3" {
+		c.MinVersion = tls.VersionTLS13
+	}
 	if len(b.TLS.CAs) > 0 {
 		c.RootCAs = x509.NewCertPool()
 		for _, name := range b.TLS.CAs {
@@ -51,35 +55,13 @@ func clientTLS(b *plan.Backend, secrets map[string]*plan.Secret) (*tls.Config, e
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-	if len(b.TLS.Names) > 0 && !b.TLS.SkipVerify {
-		verifyNames(c, b.TLS.Names)
+	v, err := newVerifier(b.TLS, c.RootCAs, secrets)
+	if err != nil {
+		return nil, err
+	}
+	if v != nil {
+		c.VerifyConnection = v.verify
+		c.InsecureSkipVerify = c.InsecureSkipVerify || len(v.names) > 0 // the whole verification is v's then
 	}
 	return c, nil
-}
-
-// verifyNames replaces crypto/tls's check of one name by a check that the chain
-// is good and one of names is in the certificate.
-func verifyNames(c *tls.Config, names []string) {
-	roots := c.RootCAs
-	c.InsecureSkipVerify = true // the whole verification follows
-	c.VerifyConnection = func(cs tls.ConnectionState) error {
-		inter := x509.NewCertPool()
-		for _, crt := range cs.PeerCertificates[1:] {
-			inter.AddCert(crt)
-		}
-		leaf := cs.PeerCertificates[0]
-		failed := func(err error) error {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
-		}
-		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: inter}); err != nil {
-			return failed(err)
-		}
-		var last error
-		for _, n := range names {
-			if last = leaf.VerifyHostname(n); last == nil {
-				return nil
-			}
-		}
-		return failed(last)
-	}
 }

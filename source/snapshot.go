@@ -6,6 +6,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	kservev1alpha1 "github.com/egret-gateway/egret/api/kserve/v1alpha1"
@@ -24,6 +25,7 @@ type Snapshot struct {
 	GRPCRoutes         []*gwv1.GRPCRoute
 	BackendTLSPolicies []*gwv1.BackendTLSPolicy
 	ReferenceGrants    []*gwv1.ReferenceGrant
+	XBackends          []*gwxv1alpha1.XBackend
 
 	Backends       []*v0alpha0.XBackendDestination
 	LegacyBackends []*v0alpha0.Backend

@@ -25,6 +25,7 @@ var everything = []string{
 	"gateway.networking.k8s.io/grpcroutes",
 	"gateway.networking.k8s.io/backendtlspolicies",
 	"gateway.networking.k8s.io/referencegrants",
+	"gateway.networking.x-k8s.io/xbackends",
 	"ainetworking.prototype.x-k8s.io/xbackenddestinations",
 	"ainetworking.prototype.x-k8s.io/backends",
 	"kuadrant.io/authpolicies",

@@ -53,6 +53,21 @@ spec:
 	secure = other + "  - {name: https, port: 8443, protocol: HTTPS, tls: {certificateRefs: [{name: certificate}]}}\n"
 )
 
+// broken is a destination, at /broken, with TLS and perhaps its extension.
+func broken(tls, config string) string {
+	out := route + "  - matches: [{path: {value: /broken}}]\n" + strings.Replace(toEcho, "name: echo, port: 80", "name: broken, port: 443", 1) + `---
+apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0
+kind: XBackendDestination
+metadata: {name: broken, namespace: lab}
+spec:
+  destination: {type: Fqdn, fqdn: {hostname: broken.upstream.example}, ports: [{number: 443, protocol: HTTP, tls: ` + tls + `}]}
+`
+	if config != "" {
+		out += "  extensions: [{name: tls, type: 'egret.dev/TLS:v1', rawConfig: " + config + "}]\n"
+	}
+	return out
+}
+
 var edits = []edit{
 	{input: "text that is not YAML", text: "kind: [", says: "is not valid YAML"},
 	{input: "unknown field", text: route + "  - matchez: []\n", says: "is not a known field"},
@@ -69,6 +84,27 @@ spec:
     fqdn: {hostname: broken.upstream.example}
     ports: [{number: 443, protocol: HTTP, tls: {mode: Simple, caBundleRef: [{group: "", kind: Secret, name: ca}]}}]
 `, object: "XBackendDestination lab/broken", verdict: "Available=False InvalidCACertificateRef", says: "Secret lab/ca not found; create it", path: "/broken", answer: "500"},
+	{input: "damaged CA bundle", text: broken("{mode: Simple, caBundleRef: [{group: '', kind: ConfigMap, name: ca}]}", "") + `---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: ca, namespace: lab}
+data: {ca.crt: "-----BEGIN CERTIFICATE-----\nMIIB\n"}
+`, object: "XBackendDestination lab/broken", verdict: "Available=False InvalidCACertificateRef", says: "ConfigMap lab/ca: ca.crt has damaged PEM: of 1 blocks that begin, 0 can be read", path: "/broken", answer: "500"},
+	{input: "unknown field of the extension for TLS", text: broken("{mode: Simple}", "{crlRef: []}"),
+		object: "XBackendDestination lab/broken", verdict: "Available=False Invalid", says: "rawConfig: unknown field", path: "/broken", answer: "500"},
+	{input: "missing revocation list", text: broken("{mode: Simple}", "{crlRefs: [{kind: ConfigMap, name: lists}]}"),
+		object: "XBackendDestination lab/broken", verdict: "Available=False InvalidCRLRef", says: "ConfigMap lab/lists not found; create it", path: "/broken", answer: "500"},
+	{input: "BackendTLSPolicy without an authority", text: route + "  - matches: [{path: {value: /broken}}]\n    backendRefs: [{name: secure, port: 443}]\n" + `---
+apiVersion: v1
+kind: Service
+metadata: {name: secure, namespace: lab}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata: {name: broken, namespace: lab}
+spec: {targetRefs: [{group: "", kind: Service, name: secure}], validation: {hostname: secure.example.com, caCertificateRefs: [{group: "", kind: ConfigMap, name: gone}]}}
+`, object: "BackendTLSPolicy lab/broken", verdict: "Accepted=False NoValidCACertificate", says: "ConfigMap lab/gone not found; create it", path: "/broken", answer: "500"},
 	{input: "unreadable certificate", text: secure + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: certificate, namespace: lab}\nstringData: {tls.crt: x, tls.key: x}\n",
 		object: "Gateway lab/other", verdict: "ResolvedRefs=False InvalidCertificateRef", says: "Secret lab/certificate holds no usable key pair"},
 	{input: "listener conflict", text: secure + "  - {name: http, port: 8443, protocol: HTTP}\n", object: "Gateway lab/other", verdict: "Conflicted=True ProtocolConflict",

@@ -77,6 +77,9 @@ func (v *View) check(c *Call, fail func(string, ...any)) {
 	if v.Path != "" && c.Path != v.Path {
 		fail("upstream saw path %q, want %q", c.Path, v.Path)
 	}
+	if v.SNI != "" && c.SNI != v.SNI {
+		fail("upstream saw SNI %q, want %q", c.SNI, v.SNI)
+	}
 	if v.Body != nil && c.Body != *v.Body {
 		fail("upstream saw body %q, want %q", c.Body, *v.Body)
 	}

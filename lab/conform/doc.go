@@ -16,6 +16,9 @@
 // answer, upstream view and Record (Step has the fields). Expectations name
 // what matters; everything else must merely be the same in both bodies.
 //
+// Hosts under ".tls.example.com" prove themselves with certificates (pki), and
+// TLS is really spoken to them; to all others it is left out.
+//
 // Every run has a clock of its own that moves when nothing else does
 // (testing/synctest), so windows end and time-outs fire without anybody
 // waiting. All connections are in memory.

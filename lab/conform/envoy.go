@@ -190,6 +190,9 @@ func (b *pair) Close() {
 // upstreamAddress is where a backend's host is to be found.
 func upstreamAddress(w *World, host string) (string, int) {
 	a := w.upstream.listener.Addr().(*net.TCPAddr)
+	if l := w.upstream.secure[host]; l != nil {
+		a = l.Addr().(*net.TCPAddr)
+	}
 	if strings.HasPrefix(host, "refused.") {
 		return "127.0.0.1", 1
 	}

@@ -44,6 +44,9 @@ func replay(p *plan.Plan, r *realm, steps []Step, open func(context.Context, *Wo
 func (w *World) play(steps []Step, open func(context.Context, *World) (Body, error), before []Observed) (seen []Observed, err error) {
 	go w.upstream.server.Serve(w.upstream.listener)
 	defer w.upstream.server.Close()
+	if err := w.upstream.secureAll(w.Plan, w.realm.pki); err != nil {
+		return nil, err
+	}
 	body, err := open(context.Background(), w)
 	if err != nil {
 		return nil, err
@@ -91,6 +94,9 @@ func (w *World) step(body Body, s *Step, records int) (*Observed, error) {
 	w.clock.rest() // for the exchange to end
 	w.await(records)
 	o.Calls = w.upstream.end()
+	if err := errors.Join(s.explained(w.recorded()), w.upstream.leaked(s)); err != nil {
+		return nil, err
+	}
 	for _, r := range w.recorded() {
 		o.Records = append(o.Records, flat(&r))
 	}

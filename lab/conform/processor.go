@@ -13,6 +13,7 @@ import (
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // processor drives the engine in the order of messages that Envoy's external
@@ -23,6 +24,7 @@ import (
 type processor struct {
 	world     *World
 	transport *http.Transport
+	pool      *provider.Pool // for backends with TLS
 }
 
 // newProcessor serves the world's plan.
@@ -39,6 +41,11 @@ func newProcessor(_ context.Context, w *World) (Body, error) {
 			return c, nil
 		},
 	}
+	p.pool = provider.NewPool(&provider.Dialer{Memory: func(ctx context.Context, host string, _ int32) (net.Conn, bool, error) {
+		c, err := w.upstream.dial(ctx, host)
+		return c, true, err
+	}})
+	p.pool.Load(w.Plan)
 	return p, w.Engine.Load(w.Plan)
 }
 
@@ -46,7 +53,10 @@ func newProcessor(_ context.Context, w *World) (Body, error) {
 type unreachable struct{ error }
 
 // Close implements Body.
-func (p *processor) Close() { p.transport.CloseIdleConnections() }
+func (p *processor) Close() {
+	p.transport.CloseIdleConnections()
+	p.pool.Close()
+}
 
 // Call implements Body.
 func (p *processor) Call(ctx context.Context, r *Request) (*Response, error) {
@@ -135,7 +145,17 @@ func (f *flow) try(a *engine.Attempt) (status int, header http.Header, body io.R
 		}, true)
 		return inner.Status, inner.Header, inner.Body, nil
 	}
-	res, err := f.transport.RoundTrip(upstreamRequest(sent, b, out).WithContext(f.ctx))
+	req := upstreamRequest(sent, b, out).WithContext(f.ctx)
+	via := f.transport
+	if b.TLS != nil {
+		if via, req.URL.Scheme, req.URL.Host, err = f.pool.Links().Target(b); err != nil {
+			return 0, nil, nil, err
+		}
+	}
+	res, err := via.RoundTrip(req)
+	if err != nil && provider.Connecting(err) {
+		err = unreachable{err}
+	}
 	if err != nil {
 		return 0, nil, nil, err
 	}

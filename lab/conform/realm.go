@@ -30,9 +30,10 @@ const (
 //	C-alice        a cluster token of alice
 //	N-alice        a token for the MaaS audience of an account outside of the tiers
 //
-// Who may do what is in the RBAC manifests.
+// Who may do what is in the RBAC manifests. Upstreams are known by pki.
 type realm struct {
 	*local.Realm
+	pki  *pki
 	away atomic.Bool
 }
 

@@ -43,6 +43,7 @@ type Step struct {
 	Seen   []View           `json:"seen,omitempty"`
 	Record map[string]any   `json:"record,omitempty"`  // of the last exchange to end
 	Hops   []map[string]any `json:"records,omitempty"` // of all exchanges, in the order they end
+	Why    string           `json:"why,omitempty"`     // a pattern for the reason in a record, which each body words for itself
 }
 
 // Behaviour is what the upstream does with one call.
@@ -92,6 +93,7 @@ type View struct {
 	Has   []string `json:"has,omitempty"`
 	Lacks []string `json:"lacks,omitempty"`
 	Body  *string  `json:"body,omitempty"`
+	SNI   string   `json:"sni,omitempty"`
 }
 
 // Read reads a scenario file.

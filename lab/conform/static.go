@@ -15,14 +15,14 @@ type obj = envoybin.Object
 // static is a bootstrap with all of a world's gateways in it, as the
 // controller words them (envoy.Translate), without a controller to ask. What
 // stands around a gateway is the scenario's: ports are free ones of the
-// loopback, TLS is left out on both sides, and backends are at the world's
-// upstream.
+// loopback, TLS is left out on both sides but for upstreams that have
+// certificates, and backends are at the world's upstream.
 func static(w *World, dir string) (obj, error) {
 	var s envoybin.Static
 	behind := inner(w.Plan)
 	for _, gateway := range w.Plan.Gateways() {
 		have := len(s.Listeners)
-		resources := envoy.Translate(plain(w.Plan.For(gateway)), gateway, envoy.Options{})
+		resources := envoy.Translate(plain(w.Plan.For(gateway)), gateway, envoy.Options{SystemCAs: []byte(w.realm.pki.public)})
 		if err := s.Add(gateway+":", resources, func(listener string) obj {
 			if behind[gateway] {
 				return pipeAt(dir, gateway+":"+strings.TrimPrefix(listener, "listener-"))
@@ -41,11 +41,12 @@ func static(w *World, dir string) (obj, error) {
 		backends[w.Plan.Backends[i].Name] = &w.Plan.Backends[i]
 	}
 	for _, c := range s.Clusters {
-		if w.upstream.behind == "" {
+		name := bare(c["name"].(string))
+		b := backends[name]
+		if w.upstream.behind == "" && (b == nil || w.upstream.secure[b.Host] == nil) {
 			delete(c, "transport_socket")
 		}
-		name := bare(c["name"].(string))
-		if b := backends[name]; b != nil && b.Host == "" {
+		if b != nil && b.Host == "" {
 			c["load_assignment"] = obj{"cluster_name": name, "endpoints": []any{obj{"lb_endpoints": endpoints(w, b, dir)}}}
 		}
 	}

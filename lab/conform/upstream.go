@@ -1,9 +1,11 @@
 package conform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -18,14 +20,16 @@ type upstream struct {
 	clock    *clock
 	listener net.Listener
 	server   *http.Server
-	gate     chan struct{} // lets the next piece of a stream out
+	gate     chan struct{}           // lets the next piece of a stream out
+	secure   map[string]net.Listener // by host, of those with certificates (pki)
 
 	mu     sync.Mutex
 	script []Behaviour
 	calls  int
 	seen   []Call
-	tunnel []string // what was asked for by CONNECT
-	behind string   // where tunnels lead, to a server of TLS; "" = here again
+	tunnel []string     // what was asked for by CONNECT
+	behind string       // where tunnels lead, to a server of TLS; "" = here again
+	told   bytes.Buffer // the beginnings of what reached servers that prove nothing
 }
 
 // beyond begins the names that only a proxy knows.
@@ -36,11 +40,12 @@ type Call struct {
 	Method, Host, Path string
 	Header             http.Header // without framing
 	Body               string
+	SNI                string // "" without TLS
 }
 
 func newUpstream(c *clock, l net.Listener) *upstream {
 	u := &upstream{clock: c, listener: l, gate: make(chan struct{})}
-	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), DisableGeneralOptionsHandler: true}
+	u.server = &http.Server{Handler: http.HandlerFunc(u.serve), ConnState: u.state, DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0)}
 	return u
 }
 
@@ -50,6 +55,9 @@ func (u *upstream) dial(ctx context.Context, host string) (net.Conn, error) {
 	if strings.HasPrefix(host, "refused.") {
 		return nil, errors.New("connection refused")
 	}
+	if l := u.secure[host]; l != nil {
+		return buffered(l.(*pipe).dial(ctx))
+	}
 	return u.listener.(*pipe).dial(ctx)
 }
 
@@ -58,6 +66,7 @@ func (u *upstream) begin(script []Behaviour) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.script, u.calls, u.seen = script, 0, nil
+	u.told.Reset()
 }
 
 // end returns what was seen since begin.
@@ -118,6 +127,9 @@ func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	c := Call{Method: r.Method, Host: r.Host, Path: r.RequestURI, Header: maps.Clone(r.Header), Body: string(body)}
 	delete(c.Header, "Content-Length")
+	if r.TLS != nil {
+		c.SNI = r.TLS.ServerName
+	}
 	b := u.next(c)
 	if b.Garbage {
 		panic(http.ErrAbortHandler)

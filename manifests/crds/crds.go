@@ -24,13 +24,17 @@ import (
 //go:embed *.yaml gateway-api/standard.zip
 var FS embed.FS
 
-const gatewayAPI = "gateway.networking.k8s.io"
+// Groups of Gateway API: the standard one, and that of what is on trial.
+const (
+	gatewayAPI  = "gateway.networking.k8s.io"
+	gatewayXAPI = "gateway.networking.x-k8s.io"
+)
 
 // JSON returns the definition of a resource, such as group kuadrant.io and
 // plural authpolicies, as JSON.
 func JSON(group, plural string) ([]byte, error) {
 	name := group + "_" + plural
-	if group == gatewayAPI {
+	if group == gatewayAPI || group == gatewayXAPI {
 		return unpack(name + ".json")
 	}
 	data, err := FS.ReadFile(name + ".yaml")

@@ -76,6 +76,9 @@ func TestGatewayAPI(t *testing.T) {
 			t.Errorf("%s is described: %s", plural, d)
 		}
 	}
+	if _, err := JSON(gatewayXAPI, "xbackends"); err != nil {
+		t.Error(err)
+	}
 	if _, err := JSON(gatewayAPI, "udproutes"); err == nil {
 		t.Error("UDPRoute is there and nothing reads it")
 	}

@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	kservev1alpha1 "github.com/egret-gateway/egret/api/kserve/v1alpha1"
@@ -54,6 +55,8 @@ func kinds() []kind {
 			func(s *source.Snapshot) *[]*gwv1.BackendTLSPolicy { return &s.BackendTLSPolicies }),
 		into(kind{name: "ReferenceGrant", group: gateway, versions: []string{"v1", "v1beta1"}, plural: "referencegrants"},
 			func(s *source.Snapshot) *[]*gwv1.ReferenceGrant { return &s.ReferenceGrants }),
+		into(kind{name: "XBackend", group: gwxv1alpha1.GroupName, versions: []string{"v1alpha1"}, plural: "xbackends"},
+			func(s *source.Snapshot) *[]*gwxv1alpha1.XBackend { return &s.XBackends }),
 
 		into(kind{name: v0alpha0.KindXBackendDestination, group: own, versions: []string{v0alpha0.Version}, plural: "xbackenddestinations"},
 			func(s *source.Snapshot) *[]*v0alpha0.XBackendDestination { return &s.Backends }),

@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gwxv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 
 	"github.com/egret-gateway/egret/api/ainetworking/v0alpha0"
 	kservev1alpha1 "github.com/egret-gateway/egret/api/kserve/v1alpha1"
@@ -25,7 +26,8 @@ type Kind struct {
 	Name string
 	// Namespace limits the kind to one namespace; empty means all. ConfigMaps
 	// of one namespace are kept whole. Of all, those without a label of
-	// egret.dev lose binaryData and, but for ca.crt, values beyond 16 KiB.
+	// egret.dev lose binaryData and, but for ca.crt and revocation lists, values
+	// beyond 16 KiB.
 	Namespace string
 	// Labels is a label selector; empty means that of Controller, if any.
 	Labels string
@@ -52,6 +54,8 @@ const (
 	shapeRoute                    // one entry per controller and parent
 	shapeDestination              // one entry per controller
 	shapePolicy                   // conditions, observedGeneration
+	shapeAncestors                // one entry per controller and Gateway, in ancestors
+	shapeParents                  // the same in parents
 )
 
 // kind is a kind of object that the snapshot has a place for.
@@ -60,7 +64,9 @@ type kind struct {
 	// versions are those that can be read, the preferred one first.
 	versions []string
 	// extra kinds are no controller's business.
-	extra  bool
+	extra bool
+	// trial kinds are on few clusters, whose others need not hear of it.
+	trial  bool
 	shape  shape
 	labels string
 	fields string // a field selector
@@ -152,11 +158,14 @@ func gatewayKinds() []kind {
 		into(kind{name: "GRPCRoute", group: gateway, plural: "grpcroutes", versions: []string{"v1"}, shape: shapeRoute},
 			func(s *source.Snapshot) *[]*gwv1.GRPCRoute { return &s.GRPCRoutes },
 			func(o *gwv1.GRPCRoute) { o.Status = gwv1.GRPCRouteStatus{} }),
-		into(kind{name: "BackendTLSPolicy", group: gateway, plural: "backendtlspolicies", versions: []string{"v1"}, guard: "targetRefs"},
+		into(kind{name: "BackendTLSPolicy", group: gateway, plural: "backendtlspolicies", versions: []string{"v1"}, shape: shapeAncestors, guard: "targetRefs"},
 			func(s *source.Snapshot) *[]*gwv1.BackendTLSPolicy { return &s.BackendTLSPolicies },
 			func(o *gwv1.BackendTLSPolicy) { o.Status = gwv1.PolicyStatus{} }),
 		into(kind{name: "ReferenceGrant", group: gateway, plural: "referencegrants", versions: both},
 			func(s *source.Snapshot) *[]*gwv1.ReferenceGrant { return &s.ReferenceGrants }, nil),
+		into(kind{name: "XBackend", group: gwxv1alpha1.GroupName, plural: "xbackends", versions: []string{"v1alpha1"}, shape: shapeParents, trial: true},
+			func(s *source.Snapshot) *[]*gwxv1alpha1.XBackend { return &s.XBackends },
+			func(o *gwxv1alpha1.XBackend) { o.Status = gwxv1alpha1.BackendStatus{} }),
 	}
 }
 
@@ -204,7 +213,7 @@ func trimSlice(o *discoveryv1.EndpointSlice) {
 }
 
 // largeValue is how long a value of a ConfigMap may be, in bytes, unless it is
-// a bundle of certificates or the object has a label of ours, as the deny-list
+// a bundle of certificates, a revocation list, or the object has a label of ours, as the deny-list
 // has: a cluster's ConfigMaps are mostly files of others.
 const largeValue = 16 << 10
 
@@ -216,7 +225,7 @@ func trimConfigMap(o *corev1.ConfigMap) {
 		}
 	}
 	for key, value := range o.Data {
-		if key != "ca.crt" && len(value) > largeValue {
+		if key != "ca.crt" && len(value) > largeValue && !strings.Contains(value, "-----BEGIN X509 CRL-----") {
 			delete(o.Data, key)
 		}
 	}

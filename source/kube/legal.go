@@ -16,6 +16,7 @@ const (
 	maxReason     = 1024
 	maxConditions = 8
 	maxParents    = 32
+	maxAncestors  = 16
 	maxControl    = 8 // controllers of one XBackendDestination
 	maxListeners  = 64
 	maxAddresses  = 16

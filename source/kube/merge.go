@@ -100,6 +100,32 @@ type parent struct {
 	Conditions     []condition          `json:"conditions"`
 }
 
+// ancestor is an entry of a policy's status (Gateway API): a parent by another
+// name.
+type ancestor struct {
+	ParentRef      gwv1.ParentReference `json:"ancestorRef"`
+	ControllerName string               `json:"controllerName"`
+	Conditions     []condition          `json:"conditions"`
+}
+
+// parents are the entries by the names that routes use.
+func parents(as []entry[ancestor]) []entry[parent] {
+	out := make([]entry[parent], len(as))
+	for i, a := range as {
+		out[i] = entry[parent]{parent(a.value), a.raw}
+	}
+	return out
+}
+
+// ancestors is the reverse of parents, of as many as a status has room for.
+func ancestors(ps []entry[parent]) []entry[ancestor] {
+	out := make([]entry[ancestor], 0, len(ps))
+	for _, p := range ps[:min(len(ps), maxAncestors)] {
+		out = append(out, entry[ancestor]{ancestor(p.value), p.raw})
+	}
+	return out
+}
+
 // verdict is what is wanted for one parentRef.
 type verdict struct {
 	ref        gwv1.ParentReference // as the spec has it

@@ -199,7 +199,7 @@ func TestPermission(t *testing.T) {
 			}
 			names = append(names, m.Kind)
 		}
-		want := []string{"AuthPolicy", "BackendTLSPolicy", "GRPCRoute", "ListenerSet", "RateLimitPolicy", "ReferenceGrant", "TokenRateLimitPolicy"}
+		want := []string{"AuthPolicy", "BackendTLSPolicy", "GRPCRoute", "ListenerSet", "RateLimitPolicy", "ReferenceGrant", "TokenRateLimitPolicy", "XBackend"}
 		if !slices.Equal(names, want) {
 			t.Errorf("missing are %v", names)
 		}

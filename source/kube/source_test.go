@@ -157,13 +157,13 @@ func TestTrimConfigMap(t *testing.T) {
 	long := strings.Repeat("x", largeValue+1)
 	f := func(name, labels string, want ...string) {
 		t.Helper()
-		o := object(t, "ConfigMap", `{"metadata":{"name":"m","labels":`+labels+`},"data":{"ca.crt":"`+long+`","file":"`+long+`","short":"x"}}`).object.(*corev1.ConfigMap)
+		o := object(t, "ConfigMap", `{"metadata":{"name":"m","labels":`+labels+`},"data":{"ca.crt":"`+long+`","file":"`+long+`","list":"-----BEGIN X509 CRL-----`+long+`","short":"x"}}`).object.(*corev1.ConfigMap)
 		if got := slices.Sorted(maps.Keys(o.Data)); !slices.Equal(got, want) {
 			t.Errorf("%s: %v is left", name, got)
 		}
 	}
-	f("of somebody", `{"app":"x"}`, "ca.crt", "short")
-	f("the deny-list", `{"egret.dev/denials":"true"}`, "ca.crt", "file", "short")
+	f("of somebody", `{"app":"x"}`, "ca.crt", "list", "short")
+	f("the deny-list", `{"egret.dev/denials":"true"}`, "ca.crt", "file", "list", "short")
 }
 
 // A policy that cannot be decoded is not left out: that would open what it

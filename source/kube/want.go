@@ -55,6 +55,10 @@ func (k *kind) patch(i *item, a asked, controller string, now time.Time) patch {
 	switch k.shape {
 	case shapeRoute:
 		want = patch{"parents": mergeParents(list[parent](status["parents"]), verdicts(i.object, a), i.key.Namespace, controller, now)}
+	case shapeParents:
+		want = patch{"parents": mergeParents(list[parent](status["parents"]), gateways(a), i.key.Namespace, controller, now)}
+	case shapeAncestors:
+		want = patch{"ancestors": ancestors(mergeParents(parents(list[ancestor](status["ancestors"])), gateways(a), i.key.Namespace, controller, now))}
 	case shapeDestination:
 		want = patch{"controllers": mergeStakes(list[stake](status["controllers"]), a.conditions, controller, now)}
 	case shapeGateway, shapePolicy, shapeClass:
@@ -192,6 +196,32 @@ func verdicts(o metav1.Object, a asked) []verdict {
 		}
 	}
 	return out
+}
+
+// gateways are the verdicts on an object whose spec names no parents: one for
+// each Gateway that it has to do with.
+func gateways(a asked) []verdict {
+	var out []verdict
+	at := map[source.Ref]int{}
+	for _, c := range a.conditions {
+		if c.Parent == (source.Ref{}) {
+			continue
+		}
+		i, known := at[c.Parent]
+		if !known {
+			i = len(out)
+			at[c.Parent] = i
+			out = append(out, verdict{ref: spelled(c.Parent), held: slices.Contains(a.parents, c.Parent)})
+		}
+		out[i].conditions = append(out[i].conditions, c)
+	}
+	return out
+}
+
+// spelled is the reverse of resolve: a parentRef with nothing left to defaults.
+func spelled(r source.Ref) gwv1.ParentReference {
+	group, kind, namespace := gwv1.Group(r.Group), gwv1.Kind(r.Kind), gwv1.Namespace(r.Namespace)
+	return gwv1.ParentReference{Group: &group, Kind: &kind, Namespace: &namespace, Name: gwv1.ObjectName(r.Name)}
 }
 
 func parentRefs(o metav1.Object) []gwv1.ParentReference {

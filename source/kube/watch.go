@@ -191,7 +191,11 @@ func (w *watched) judge(err error) {
 	if m.Why == Unreachable {
 		w.outage.begin(m.Kind, err)
 	} else if w.missing == nil || w.missing.Why != m.Why {
-		w.log.Warn("kind cannot be read", "kind", w.kind.name, "why", m.Why, "kept", m.Kept, "err", err)
+		level := slog.LevelWarn
+		if w.kind.trial {
+			level = slog.LevelDebug
+		}
+		w.log.Log(context.Background(), level, "kind cannot be read", "kind", w.kind.name, "why", m.Why, "kept", m.Kept, "err", err)
 	}
 	w.missing = m
 	if m.Why == Unreachable {

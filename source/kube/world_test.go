@@ -179,6 +179,8 @@ var paths = map[string]string{
 	"Gateway":              "/apis/gateway.networking.k8s.io/v1/namespaces/%s/gateways",
 	"HTTPRoute":            "/apis/gateway.networking.k8s.io/v1/namespaces/%s/httproutes",
 	"ReferenceGrant":       "/apis/gateway.networking.k8s.io/v1/namespaces/%s/referencegrants",
+	"BackendTLSPolicy":     "/apis/gateway.networking.k8s.io/v1/namespaces/%s/backendtlspolicies",
+	"XBackend":             "/apis/gateway.networking.x-k8s.io/v1alpha1/namespaces/%s/xbackends",
 	"XBackendDestination":  "/apis/ainetworking.prototype.x-k8s.io/v0alpha0/namespaces/%s/xbackenddestinations",
 	"AuthPolicy":           "/apis/kuadrant.io/v1/namespaces/%s/authpolicies",
 	"RateLimitPolicy":      "/apis/kuadrant.io/v1/namespaces/%s/ratelimitpolicies",

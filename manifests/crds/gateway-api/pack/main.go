@@ -16,9 +16,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// plurals are the kinds that the sources read.
-var plurals = []string{
-	"backendtlspolicies", "gatewayclasses", "gateways", "grpcroutes", "httproutes", "listenersets", "referencegrants",
+// channels are the kinds that the sources read, by the channel that has them.
+var channels = []struct{ channel, group, plurals string }{
+	{"standard", "gateway.networking.k8s.io", "backendtlspolicies gatewayclasses gateways grpcroutes httproutes listenersets referencegrants"},
+	{"experimental", "gateway.networking.x-k8s.io", "xbackends"},
 }
 
 func main() {
@@ -32,31 +33,37 @@ func pack(path string) error {
 	if err != nil {
 		return fmt.Errorf("find module sigs.k8s.io/gateway-api: %w", err)
 	}
-	dir := filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "standard")
+	dir := filepath.Join(strings.TrimSpace(string(module)), "config", "crd")
 	out, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	z := zip.NewWriter(out)
-	for _, plural := range plurals {
-		name := "gateway.networking.k8s.io_" + plural
-		data, err := definition(filepath.Join(dir, name+".yaml"))
-		if err != nil {
-			return fmt.Errorf("%s: %w", plural, err)
-		}
-		// A header without a time keeps the archive the same from run to run.
-		w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".json", Method: zip.Deflate})
-		if err != nil {
-			return err
-		}
-		if _, err := w.Write(data); err != nil {
-			return err
+	for _, c := range channels {
+		for plural := range strings.FieldsSeq(c.plurals) {
+			if err := add(z, filepath.Join(dir, c.channel), c.group+"_"+plural); err != nil {
+				return fmt.Errorf("%s: %w", plural, err)
+			}
 		}
 	}
 	if err := z.Close(); err != nil {
 		return err
 	}
 	return out.Close()
+}
+
+func add(z *zip.Writer, dir, name string) error {
+	data, err := definition(filepath.Join(dir, name+".yaml"))
+	if err != nil {
+		return err
+	}
+	// A header without a time keeps the archive the same from run to run.
+	w, err := z.CreateHeader(&zip.FileHeader{Name: name + ".json", Method: zip.Deflate})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
 }
 
 func definition(path string) ([]byte, error) {
