@@ -66,7 +66,9 @@ func (g *stage) compile(t *testing.T, s *Scenario) *plan.Plan {
 		}
 	}
 	for i := range p.Backends {
-		p.Backends[i].TLS = nil // the scripted upstream speaks none
+		if b := &p.Backends[i]; b.Proxy == nil && !g.realm.pki.proves(b.Host) {
+			b.TLS = nil // the scripted upstream speaks none
+		}
 	}
 	return p
 }

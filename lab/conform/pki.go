@@ -56,7 +56,7 @@ type signer struct {
 //	expired, wrong, self    of another time, for another name, of nobody
 //	revoked, chain          on the list; by an authority between, which is on no list
 //	spiffe                  for a URI
-//	httpbin.org             as it stands, played by somebody else
+//	httpbin.org, api.…      as they stand, of the authority that the system trusts
 func newPKI() *pki {
 	ca, public := authority("ca", nil), authority("public", nil)
 	between := authority("between", ca)
@@ -91,7 +91,9 @@ func newPKI() *pki {
 	add("wrong", pair(public, nil, "other.example.com"))
 	add("expired", pair(public, func(t *x509.Certificate) { t.NotAfter = longGone }, "expired"+secureSuffix))
 	add("self", pair(nil, nil, "self"+secureSuffix))
-	add("httpbin.org", pair(nil, nil, "nobody.example.com"))
+	for _, name := range []string{"httpbin.org", "api.openai.com", "api.anthropic.com"} {
+		add(name, pair(public, nil, name))
+	}
 	add("chain", pair(between, nil, "chain"+secureSuffix))
 	add("spiffe", pair(ca, func(t *x509.Certificate) {
 		t.DNSNames, t.URIs = nil, []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/model"}}
@@ -125,6 +127,14 @@ func (p *pki) leaf(name string) *x509.Certificate {
 	crt, err := x509.ParseCertificate(p.servers[name].Certificates[0].Certificate[0])
 	must(err)
 	return crt
+}
+
+// proves reports whether an upstream of that name has a certificate, or is to
+// have one.
+func (p *pki) proves(host string) bool {
+	name, ours := strings.CutSuffix(host, secureSuffix)
+	_, has := p.servers[name]
+	return ours || has
 }
 
 // fill puts certificates in the places of their names.
