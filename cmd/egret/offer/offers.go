@@ -57,8 +57,9 @@ func (o *Offers) Amend(s *source.Snapshot) {
 	merge(&s.Secrets, o.objects.Secrets)
 	merge(&s.HTTPRoutes, o.objects.HTTPRoutes)
 	merge(&s.AuthPolicies, o.objects.AuthPolicies)
-	s.Origins = maps.Clone(s.Origins)
-	maps.Copy(s.Origins, o.objects.Origins)
+	origins := maps.Clone(o.objects.Origins)
+	maps.Copy(origins, s.Origins)
+	s.Origins = origins
 	o.register(s)
 }
 
