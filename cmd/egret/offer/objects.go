@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"text/template"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,112 +24,111 @@ const Namespace = "egret-providers"
 // secretKey is the key of a Secret that holds a provider's key.
 const secretKey = "key"
 
-// gateway is the parent of the routes.
-const gateway = "{namespace: openshift-ingress, name: maas-default-gateway}"
-
 //go:embed objects.yaml
 var objectsYAML string
 
-// rule is one path that leads to a provider.
+// layout is what objects.yaml is filled with.
+type layout struct {
+	Offers []Offer
+	Rules  []rule                    // at most 16, all of vendors and shared
+	Lists  map[string][]source.Model // ConfigMaps by name
+
+	shared []string // paths of several providers
+}
+
+// rule is one path that leads to providers.
 type rule struct {
 	Call
 	List    string // ConfigMap of the models that it serves
 	Backend string // where calls go for whose model the list says nothing else
 	Port    int
-	Entries []source.Model
 }
 
-// Rules are the provider's own paths.
-func (o *Offer) Rules() (out []rule) {
-	for _, c := range o.Calls {
-		c.Path = "/" + o.Name + c.Path
-		out = append(out, rule{Call: c, List: o.Name, Backend: o.Name, Port: o.Port})
+// lay gives every offer its own paths, and then the paths on which the model
+// chooses among the offers.
+func lay(offers []Offer) *layout {
+	l := &layout{Offers: offers, Lists: map[string][]source.Model{}}
+	for i := range offers {
+		o := &offers[i]
+		for _, m := range o.Models {
+			l.Lists[o.Name] = append(l.Lists[o.Name], source.Model{ID: m, Provider: o.Name})
+		}
+		for _, c := range o.Calls {
+			l.Rules = append(l.Rules, rule{Call: Call{"/" + o.Name + c.Path, c.Upstream}, List: o.Name, Backend: o.Name, Port: o.Port})
+		}
 	}
-	return out
-}
-
-// Entries are its models in the list that its own paths serve.
-func (o *Offer) Entries() (out []source.Model) {
-	for _, m := range o.Models {
-		out = append(out, source.Model{ID: m, Provider: o.Name})
-	}
-	return out
-}
-
-// unified are the paths on which the model chooses among the providers that
-// have the same path; of two with one model the first has it.
-func unified(offers []Offer) (out []rule) {
 	for _, call := range []string{chat, responses, messages} {
-		at := Call{Path: "/v1" + call, Upstream: "/v1" + call}
-		r := rule{Call: at, List: "unified-" + path.Base(call)}
-		taken := map[string]bool{}
-		for i := range offers {
-			o := &offers[i]
-			if !o.has(at) {
-				continue
-			}
-			if r.Backend == "" {
-				r.Backend, r.Port = o.Name, o.Port
-			}
-			for _, m := range o.Models {
-				if !taken[m] {
-					r.Entries = append(r.Entries, source.Model{ID: m, Provider: o.Name, Backend: o.Name})
-				}
-				taken[m] = true
-			}
-		}
-		if r.Backend != "" {
-			out = append(out, r)
-		}
+		l.share(Call{"/v1" + call, "/v1" + call}, "unified-"+path.Base(call))
 	}
-	return out
+	return l
 }
 
-func (o *Offer) has(c Call) bool {
-	for _, own := range o.Calls {
-		if own == c {
-			return true
+// share adds a path that leads to all providers that have the same one. Of two
+// with one model the first has it.
+func (l *layout) share(c Call, list string) {
+	r, taken := rule{Call: c, List: list}, map[string]bool{}
+	for i := range l.Offers {
+		o := &l.Offers[i]
+		if !slices.Contains(o.Calls, c) {
+			continue
+		}
+		if r.Backend == "" {
+			r.Backend, r.Port = o.Name, o.Port
+		}
+		for _, m := range o.Models {
+			if !taken[m] {
+				l.Lists[list] = append(l.Lists[list], source.Model{ID: m, Provider: o.Name, Backend: o.Name})
+			}
+			taken[m] = true
 		}
 	}
-	return false
+	if r.Backend != "" {
+		l.Rules, l.shared = append(l.Rules, r), append(l.shared, r.Path)
+	}
 }
 
 // objects are the offers as objects, the Secrets included.
-func objects(ctx context.Context, offers []Offer) (source.Snapshot, error) {
-	text := func(v any) (string, error) {
-		b, err := json.Marshal(v)
-		return string(b), err
-	}
-	t, err := template.New("objects").Funcs(template.FuncMap{
-		"json": text, "namespace": func() string { return Namespace }, "gateway": func() string { return gateway },
-		"list": func(models []source.Model) (string, error) {
-			list, err := text(models)
-			if err != nil {
-				return "", err
-			}
-			return text(list) // a ConfigMap's values are strings
-		},
-	}).Parse(objectsYAML)
+func (l *layout) objects(ctx context.Context) (source.Snapshot, error) {
+	text, err := l.text()
 	if err != nil {
 		return source.Snapshot{}, fmt.Errorf("objects of providers: %w", err)
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Offers": offers, "Unified": unified(offers)}); err != nil {
-		return source.Snapshot{}, fmt.Errorf("objects of providers: %w", err)
-	}
-	snap, problems := file.Load(ctx, file.Options{Paths: []string{"-"}, Stdin: &b})
+	snap, problems := file.Load(ctx, file.Options{Paths: []string{"-"}, Stdin: text})
 	if len(problems) > 0 {
 		return snap, fmt.Errorf("objects of providers: %w", problems.Err())
 	}
 	for key := range snap.Origins {
 		snap.Origins[key] = "the environment"
 	}
-	for i := range offers {
-		o := &offers[i]
+	for i := range l.Offers {
+		o := &l.Offers[i]
 		snap.Secrets = append(snap.Secrets, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: o.Name}, Type: corev1.SecretTypeOpaque,
 			Data: map[string][]byte{secretKey: o.key},
 		})
 	}
 	return snap, nil
+}
+
+// text is objects.yaml filled in. It holds no key.
+func (l *layout) text() (*bytes.Buffer, error) {
+	quoted := func(v any) (string, error) {
+		b, err := json.Marshal(v)
+		return string(b), err
+	}
+	list := func(models []source.Model) (string, error) { // as a ConfigMap has it: YAML in a string
+		text, err := quoted(models)
+		if err != nil {
+			return "", err
+		}
+		return quoted(text)
+	}
+	t, err := template.New("objects.yaml").Funcs(template.FuncMap{
+		"json": quoted, "list": list, "namespace": func() string { return Namespace },
+	}).Parse(objectsYAML)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	return &b, t.Execute(&b, l)
 }

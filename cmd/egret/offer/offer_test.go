@@ -157,9 +157,12 @@ func TestAmend(t *testing.T) {
 	})
 	t.Run("one URL serves the models of those whose path it is, each once", func(t *testing.T) {
 		var got []string
-		for _, r := range unified(o.List) {
-			for _, m := range r.Entries {
-				got = append(got, r.Path+" "+m.Backend+" "+m.ID)
+		l := lay(o.List)
+		for _, r := range l.Rules {
+			for _, m := range l.Lists[r.List] {
+				if m.Backend != "" {
+					got = append(got, r.Path+" "+m.Backend+" "+m.ID)
+				}
 			}
 		}
 		want := []string{

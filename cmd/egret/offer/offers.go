@@ -20,7 +20,8 @@ type Offers struct {
 	List []Offer
 	Left []Left
 
-	maas    string // namespace of the MaaS API, whose registry lists the models
+	maas    string   // namespace of the MaaS API, whose registry lists the models
+	shared  []string // paths on which the model chooses the provider
 	objects source.Snapshot
 }
 
@@ -40,8 +41,10 @@ func Find(ctx context.Context, getenv func(string) string, maas string) (*Offers
 	if len(out.List) == 0 {
 		return out, nil
 	}
+	l := lay(out.List)
 	var err error
-	out.objects, err = objects(ctx, out.List)
+	out.shared = l.shared
+	out.objects, err = l.objects(ctx)
 	return out, err
 }
 
@@ -116,19 +119,15 @@ func (o *Offers) Print(w io.Writer) {
 	if len(o.List) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\nProviders whose keys are in the environment, for holders of a MaaS token, within the same limits.\nNothing is sent to them until somebody calls; --no-providers leaves them out.\n\n")
+	fmt.Fprint(w, "\nProviders whose keys are in the environment, for holders of a MaaS token, within the limits of their tiers.\nNothing is sent to them until somebody calls; --no-providers leaves them out.\n\n")
 	for i := range o.List {
 		p := &o.List[i]
 		fmt.Fprintf(w, "  %s (%s): %s\n    %s\n", p.Title, p.Variable, strings.Join(p.Models, ", "), p.client())
 	}
 	p := &o.List[0]
 	fmt.Fprintf(w, "\n  curl -sS --cacert $CA_FILE -H \"Authorization: Bearer $TOKEN\" \\\n    --json '%s' \\\n    https://$HOST/%s%s | jq\n", p.example(), p.Name, p.Calls[0].Path)
-	if u := unified(o.List); len(u) > 0 {
-		var paths []string
-		for _, r := range u {
-			paths = append(paths, r.Path)
-		}
-		fmt.Fprintf(w, "\n  The model in the body chooses among those whose API has the same path: https://$HOST%s\n", strings.Join(paths, ", "))
+	if len(o.shared) > 0 {
+		fmt.Fprintf(w, "\n  The model in the body chooses among those whose API has the same path: https://$HOST%s\n", strings.Join(o.shared, ", "))
 	}
 	fmt.Fprint(w, "  SDKs read the gateway's certificate authority from SSL_CERT_FILE=$CA_FILE (Python, Go) or NODE_EXTRA_CA_CERTS=$CA_FILE (Node).\n")
 }
