@@ -6,8 +6,8 @@ import (
 	_ "embed" // objects.yaml
 	"encoding/json"
 	"fmt"
-	"path"
 	"slices"
+	"strings"
 	"text/template"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,7 +58,7 @@ func lay(offers []Offer) *layout {
 		}
 	}
 	for _, call := range []string{chat, responses, messages} {
-		l.share(Call{"/v1" + call, "/v1" + call}, "unified-"+path.Base(call))
+		l.share(Call{"/v1" + call, "/v1" + call}, "unified"+strings.ReplaceAll(call, "/", "-"))
 	}
 	return l
 }

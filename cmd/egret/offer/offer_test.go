@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/egret-gateway/egret/compile"
 	"github.com/egret-gateway/egret/manifests"
@@ -189,6 +190,38 @@ func TestAmend(t *testing.T) {
 		f(nil, "- id: m\n  provider: mistral\n")
 		broken := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "opendatahub", Name: source.RegistryConfigMap}, Data: map[string]string{source.ModelsKey: "{"}}
 		f([]*corev1.ConfigMap{broken}, "{")
+	})
+	t.Run("a path that a route of the gateway serves stays with it", func(t *testing.T) {
+		f := func(parent, path string, want ...string) {
+			t.Helper()
+			r := &gwv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "openshift-ingress", Name: "r"}}
+			r.Spec.ParentRefs = []gwv1.ParentReference{{Name: gwv1.ObjectName(parent)}}
+			r.Spec.Rules = []gwv1.HTTPRouteRule{{Matches: []gwv1.HTTPRouteMatch{{}, {Path: &gwv1.HTTPPathMatch{Value: &path}}}}}
+			o, s := find(t, "MISTRAL_API_KEY=k"), source.Snapshot{HTTPRoutes: []*gwv1.HTTPRoute{r}}
+			o.Amend(&s)
+			if diff := cmp.Diff(want, o.theirs); diff != "" {
+				t.Errorf("%s: -want +got\n%s", path, diff)
+			}
+			for _, r := range s.HTTPRoutes {
+				if r.Namespace == Namespace && len(r.Spec.Rules) != 2-len(want) {
+					t.Errorf("%s: %d rules are left", path, len(r.Spec.Rules))
+				}
+			}
+		}
+		f("maas-default-gateway", "/v1/chat/completions", "/v1/chat/completions")
+		f("maas-default-gateway", "/v1/", "/v1/chat/completions")
+		f("maas-default-gateway", "/mistral", "/mistral/v1/chat/completions")
+		f("maas-default-gateway", "/")
+		f("maas-default-gateway", "/v1/models")
+		f("maas-default-gateway", "/v1/chat/comp")
+		f("poc-gateway", "/v1/chat/completions")
+	})
+	t.Run("an object of the manifests' own stays", func(t *testing.T) {
+		own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: "mistral"}}
+		s := source.Snapshot{Secrets: []*corev1.Secret{own}}
+		if find(t, "MISTRAL_API_KEY=k").Amend(&s); len(s.Secrets) != 1 || s.Secrets[0] != own {
+			t.Errorf("%d Secrets", len(s.Secrets))
+		}
 	})
 	t.Run("without keys nothing is added", func(t *testing.T) {
 		none := s

@@ -1,6 +1,7 @@
 package offer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,18 +11,21 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/egret-gateway/egret/source"
 )
 
-// Offers are the providers whose keys the environment holds.
+// Offers are the providers whose keys the environment holds. Amend and Print are
+// for one goroutine at a time.
 type Offers struct {
 	List []Offer
 	Left []Left
 
 	maas    string   // namespace of the MaaS API, whose registry lists the models
 	shared  []string // paths on which the model chooses the provider
+	theirs  []string // paths that the manifests serve themselves, as of the last Amend
 	objects source.Snapshot
 }
 
@@ -49,16 +53,30 @@ func Find(ctx context.Context, getenv func(string) string, maas string) (*Offers
 }
 
 // Amend adds the objects of the offers to a snapshot, and their models to the
-// registry.
+// registry. What the manifests say themselves stays: objects of the same name,
+// and paths that a route of theirs serves.
 func (o *Offers) Amend(s *source.Snapshot) {
 	if len(o.List) == 0 {
 		return
+	}
+	routes := make([]*gwv1.HTTPRoute, len(o.objects.HTTPRoutes))
+	o.theirs = nil
+	for i, r := range o.objects.HTTPRoutes {
+		routes[i] = r.DeepCopy()
+		routes[i].Spec.Rules = slices.DeleteFunc(routes[i].Spec.Rules, func(u gwv1.HTTPRouteRule) bool {
+			path := *u.Matches[0].Path.Value
+			if !taken(s.HTTPRoutes, path) {
+				return false
+			}
+			o.theirs = append(o.theirs, path)
+			return true
+		})
 	}
 	merge(&s.Namespaces, o.objects.Namespaces)
 	merge(&s.Backends, o.objects.Backends)
 	merge(&s.ConfigMaps, o.objects.ConfigMaps)
 	merge(&s.Secrets, o.objects.Secrets)
-	merge(&s.HTTPRoutes, o.objects.HTTPRoutes)
+	merge(&s.HTTPRoutes, routes)
 	merge(&s.AuthPolicies, o.objects.AuthPolicies)
 	origins := maps.Clone(o.objects.Origins)
 	maps.Copy(origins, s.Origins)
@@ -66,15 +84,46 @@ func (o *Offers) Amend(s *source.Snapshot) {
 	o.register(s)
 }
 
-// merge adds objects in the order that a Snapshot keeps.
-func merge[T metav1.Object](to *[]T, more []T) {
-	*to = slices.Concat(*to, more)
-	slices.SortStableFunc(*to, func(a, b T) int {
-		if n := strings.Compare(a.GetNamespace(), b.GetNamespace()); n != 0 {
-			return n
+// taken reports whether a route of the gateway is for this path, or for what
+// begins with a part of it. A route for everything is for what nobody else
+// serves.
+func taken(routes []*gwv1.HTTPRoute, path string) bool {
+	for _, r := range routes {
+		if !slices.ContainsFunc(r.Spec.ParentRefs, func(p gwv1.ParentReference) bool { return ours(r.Namespace, &p) }) {
+			continue
 		}
-		return strings.Compare(a.GetName(), b.GetName())
-	})
+		for i := range r.Spec.Rules {
+			for _, m := range r.Spec.Rules[i].Matches {
+				if m.Path == nil || m.Path.Value == nil {
+					continue
+				}
+				theirs := strings.TrimSuffix(*m.Path.Value, "/")
+				if theirs != "" && strings.HasPrefix(path+"/", theirs+"/") {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// ours reports whether a route's parent is the gateway that objects.yaml names.
+func ours(namespace string, p *gwv1.ParentReference) bool {
+	if p.Namespace != nil {
+		namespace = string(*p.Namespace)
+	}
+	return namespace == "openshift-ingress" && p.Name == "maas-default-gateway"
+}
+
+// merge adds those objects that are not there, in the order that a Snapshot
+// keeps.
+func merge[T metav1.Object](to *[]T, more []T) {
+	order := func(a, b T) int {
+		return cmp.Or(strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.GetName(), b.GetName()))
+	}
+	out := slices.Concat(*to, more) // theirs come first
+	slices.SortStableFunc(out, order)
+	*to = slices.CompactFunc(out, func(a, b T) bool { return order(a, b) == 0 })
 }
 
 // register lists the models for GET /v1/models, after those that are there. A
@@ -126,8 +175,11 @@ func (o *Offers) Print(w io.Writer) {
 	}
 	p := &o.List[0]
 	fmt.Fprintf(w, "\n  curl -sS --cacert $CA_FILE -H \"Authorization: Bearer $TOKEN\" \\\n    --json '%s' \\\n    https://$HOST/%s%s | jq\n", p.example(), p.Name, p.Calls[0].Path)
-	if len(o.shared) > 0 {
-		fmt.Fprintf(w, "\n  The model in the body chooses among those whose API has the same path: https://$HOST%s\n", strings.Join(o.shared, ", "))
+	if shared := slices.DeleteFunc(slices.Clone(o.shared), func(path string) bool { return slices.Contains(o.theirs, path) }); len(shared) > 0 {
+		fmt.Fprintf(w, "\n  The model in the body chooses among those whose API has the same path: https://$HOST%s\n", strings.Join(shared, ", "))
+	}
+	if len(o.theirs) > 0 {
+		fmt.Fprintf(w, "  Your manifests serve these paths themselves, and keep them: %s\n", strings.Join(o.theirs, ", "))
 	}
 	fmt.Fprint(w, "  SDKs read the gateway's certificate authority from SSL_CERT_FILE=$CA_FILE (Python, Go) or NODE_EXTRA_CA_CERTS=$CA_FILE (Node).\n")
 }
