@@ -178,16 +178,6 @@ func TestProviderKeys(t *testing.T) {
 	})
 }
 
-// repeat asks n times with one body and returns the statuses.
-func repeat(t *testing.T, g *child.Gateway, path, token, body string, n int) (codes []int) {
-	t.Helper()
-	for range n {
-		status, _ := send(t, g, http.MethodPost, path, token, body)
-		codes = append(codes, status)
-	}
-	return codes
-}
-
 func TestWithoutProviderKeys(t *testing.T) {
 	w, flags := outsideWorld(t)
 	f := func(name string, flags []string, key string) {

@@ -36,7 +36,7 @@ type quickstartCmd struct {
 
 // Help is the long help of the command.
 func (*quickstartCmd) Help() string {
-	return `Everything runs in this process on loopback: the MaaS gateway with authentication and token limits, the egress gateway behind it, the MaaS API, and a simulated provider. Nothing is sent anywhere else.
+	return `Everything runs in this process on loopback: the MaaS gateway with authentication and token limits, the egress gateway behind it, the MaaS API, and a simulated provider. Nothing is sent anywhere else unless you have a key for it:
 
 With a provider's key in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, MISTRAL_API_KEY, GROQ_API_KEY, OPENROUTER_API_KEY, or AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT) models of that provider are offered, too, behind the same tokens and limits; EGRET_OPENAI_MODELS="a,b" and its like say which. The key stays in memory and is shown to its provider only, and nothing is sent there until somebody calls one of these models. --no-providers turns it off.
 

@@ -21,6 +21,12 @@ import (
 // it may name the Secrets.
 const Namespace = "egret-providers"
 
+// The Gateway of the routes: that of the MaaS API, whose limits hold for them.
+const (
+	gatewayNamespace = "openshift-ingress"
+	gatewayName      = "maas-default-gateway"
+)
+
 // secretKey is the key of a Secret that holds a provider's key.
 const secretKey = "key"
 
@@ -125,6 +131,7 @@ func (l *layout) text() (*bytes.Buffer, error) {
 	}
 	t, err := template.New("objects.yaml").Funcs(template.FuncMap{
 		"json": quoted, "list": list, "namespace": func() string { return Namespace },
+		"gateway": func() string { return "{namespace: " + gatewayNamespace + ", name: " + gatewayName + "}" },
 	}).Parse(objectsYAML)
 	if err != nil {
 		return nil, err

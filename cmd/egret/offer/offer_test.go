@@ -187,7 +187,7 @@ func TestAmend(t *testing.T) {
 				}
 			}
 		}
-		f(nil, "- id: m\n  provider: mistral\n")
+		f(nil, `[{"id":"m","provider":"mistral"}]`)
 		broken := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "opendatahub", Name: source.RegistryConfigMap}, Data: map[string]string{source.ModelsKey: "{"}}
 		f([]*corev1.ConfigMap{broken}, "{")
 	})

@@ -3,6 +3,7 @@ package offer
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -11,8 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/egret-gateway/egret/source"
 )
@@ -59,18 +58,19 @@ func (o *Offers) Amend(s *source.Snapshot) {
 	if len(o.List) == 0 {
 		return
 	}
-	routes := make([]*gwv1.HTTPRoute, len(o.objects.HTTPRoutes))
 	o.theirs = nil
-	for i, r := range o.objects.HTTPRoutes {
-		routes[i] = r.DeepCopy()
-		routes[i].Spec.Rules = slices.DeleteFunc(routes[i].Spec.Rules, func(u gwv1.HTTPRouteRule) bool {
-			path := *u.Matches[0].Path.Value
-			if !taken(s.HTTPRoutes, path) {
-				return false
+	routes := slices.Clone(o.objects.HTTPRoutes)
+	for i := range routes {
+		routes[i] = routes[i].DeepCopy()
+		rules := routes[i].Spec.Rules
+		routes[i].Spec.Rules = nil
+		for _, u := range rules {
+			if path := *u.Matches[0].Path.Value; taken(s, path) {
+				o.theirs = append(o.theirs, path)
+				continue
 			}
-			o.theirs = append(o.theirs, path)
-			return true
-		})
+			routes[i].Spec.Rules = append(routes[i].Spec.Rules, u)
+		}
 	}
 	merge(&s.Namespaces, o.objects.Namespaces)
 	merge(&s.Backends, o.objects.Backends)
@@ -87,18 +87,19 @@ func (o *Offers) Amend(s *source.Snapshot) {
 // taken reports whether a route of the gateway is for this path, or for what
 // begins with a part of it. A route for everything is for what nobody else
 // serves.
-func taken(routes []*gwv1.HTTPRoute, path string) bool {
-	for _, r := range routes {
-		if !slices.ContainsFunc(r.Spec.ParentRefs, func(p gwv1.ParentReference) bool { return ours(r.Namespace, &p) }) {
-			continue
+func taken(s *source.Snapshot, path string) bool {
+	for _, r := range s.HTTPRoutes {
+		attached := false
+		for _, p := range r.Spec.ParentRefs {
+			namespace := r.Namespace
+			if p.Namespace != nil {
+				namespace = string(*p.Namespace)
+			}
+			attached = attached || namespace == gatewayNamespace && p.Name == gatewayName
 		}
 		for i := range r.Spec.Rules {
 			for _, m := range r.Spec.Rules[i].Matches {
-				if m.Path == nil || m.Path.Value == nil {
-					continue
-				}
-				theirs := strings.TrimSuffix(*m.Path.Value, "/")
-				if theirs != "" && strings.HasPrefix(path+"/", theirs+"/") {
+				if attached && m.Path != nil && m.Path.Value != nil && within(path, *m.Path.Value) {
 					return true
 				}
 			}
@@ -107,12 +108,10 @@ func taken(routes []*gwv1.HTTPRoute, path string) bool {
 	return false
 }
 
-// ours reports whether a route's parent is the gateway that objects.yaml names.
-func ours(namespace string, p *gwv1.ParentReference) bool {
-	if p.Namespace != nil {
-		namespace = string(*p.Namespace)
-	}
-	return namespace == "openshift-ingress" && p.Name == "maas-default-gateway"
+// within reports whether a path is another one or beneath it, "/" excepted.
+func within(path, other string) bool {
+	other = strings.TrimSuffix(other, "/")
+	return other != "" && strings.HasPrefix(path+"/", other+"/")
 }
 
 // merge adds those objects that are not there, in the order that a Snapshot
@@ -129,21 +128,21 @@ func merge[T metav1.Object](to *[]T, more []T) {
 // register lists the models for GET /v1/models, after those that are there. A
 // registry that cannot be read stays as it is: the MaaS API says why.
 func (o *Offers) register(s *source.Snapshot) {
-	var list []any
-	at := slices.IndexFunc(s.ConfigMaps, func(m *corev1.ConfigMap) bool { return m.Namespace == o.maas && m.Name == source.RegistryConfigMap })
 	registry := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: o.maas, Name: source.RegistryConfigMap}}
+	at := slices.IndexFunc(s.ConfigMaps, func(m *corev1.ConfigMap) bool { return m.Namespace == o.maas && m.Name == source.RegistryConfigMap })
 	if at >= 0 {
 		registry = s.ConfigMaps[at].DeepCopy()
-		if err := yaml.Unmarshal([]byte(registry.Data[source.ModelsKey]), &list); err != nil {
-			return
-		}
+	}
+	list, err := source.ParseRegistry(registry)
+	if err != nil {
+		return
 	}
 	for i := range o.List {
 		for _, m := range o.List[i].Models {
 			list = append(list, source.Model{ID: m, Provider: o.List[i].Name})
 		}
 	}
-	text, err := yaml.Marshal(list)
+	text, err := json.Marshal(list) // which is YAML
 	if err != nil {
 		return
 	}
@@ -151,12 +150,12 @@ func (o *Offers) register(s *source.Snapshot) {
 		registry.Data = map[string]string{}
 	}
 	registry.Data[source.ModelsKey] = string(text)
-	if at >= 0 {
-		s.ConfigMaps = slices.Clone(s.ConfigMaps)
-		s.ConfigMaps[at] = registry
+	if at < 0 {
+		merge(&s.ConfigMaps, []*corev1.ConfigMap{registry})
 		return
 	}
-	merge(&s.ConfigMaps, []*corev1.ConfigMap{registry})
+	s.ConfigMaps = slices.Clone(s.ConfigMaps)
+	s.ConfigMaps[at] = registry
 }
 
 // Print says what is offered and how it is called, in terms of HOST, TOKEN and
