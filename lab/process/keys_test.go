@@ -202,3 +202,28 @@ func TestWithoutProviderKeys(t *testing.T) {
 	f("no variable", flags, "")
 	f("--no-providers", append(flags, "--no-providers"), w.OpenAI.Key)
 }
+
+// TestProviderKeysBesideManifests: what the manifests say themselves is not
+// taken from them.
+func TestProviderKeysBesideManifests(t *testing.T) {
+	w, flags := outsideWorld(t)
+	t.Setenv("OPENAI_API_KEY", w.OpenAI.Key)
+	t.Setenv("EGRET_OPENAI_MODELS", "gpt-4o*")
+	g := child.Quickstart(t, append(flags, "--manifests", with(t, "unified-path"))...)
+	token := g.Mint(t, g.UserToken)
+	f := func(path, model string, want int) {
+		t.Helper()
+		if status, said := send(t, g, http.MethodPost, path, token, to(model)); status != want {
+			t.Errorf("%s with %s: %d %s, want %d", path, model, status, said, want)
+		}
+	}
+	f("/v1/chat/completions", "gpt-4", http.StatusOK) // of the example's simulator
+	f("/v1/chat/completions", "gpt-4o", http.StatusBadRequest)
+	if n := asked(w); n != 0 {
+		t.Errorf("OpenAI was asked %d times for what the manifests serve", n)
+	}
+	f("/openai/v1/chat/completions", "gpt-4o-mini", http.StatusOK) // by the pattern
+	if n := asked(w); n != 1 || !strings.Contains(g.Stdout.String(), "Your manifests serve these paths themselves, and keep them: /v1/chat/completions\n") {
+		t.Errorf("OpenAI was asked %d times; the quickstart says\n%s", n, g.Stdout.String())
+	}
+}

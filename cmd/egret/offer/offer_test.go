@@ -215,6 +215,17 @@ func TestAmend(t *testing.T) {
 		f("maas-default-gateway", "/v1/models")
 		f("maas-default-gateway", "/v1/chat/comp")
 		f("poc-gateway", "/v1/chat/completions")
+
+		all := source.Snapshot{}
+		o := find(t, "MISTRAL_API_KEY=k")
+		o.Amend(&all)
+		for _, r := range all.HTTPRoutes {
+			r.Namespace = "default" // the same paths, of somebody else
+		}
+		theirs := source.Snapshot{HTTPRoutes: all.HTTPRoutes}
+		if o.Amend(&theirs); len(o.theirs) != 2 || len(theirs.HTTPRoutes) != 1 || len(theirs.ConfigMaps) != 0 {
+			t.Errorf("%v are taken, and there are %d routes and %d ConfigMaps", o.theirs, len(theirs.HTTPRoutes), len(theirs.ConfigMaps))
+		}
 	})
 	t.Run("an object of the manifests' own stays", func(t *testing.T) {
 		own := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: "mistral"}}

@@ -71,6 +71,9 @@ func (o *Offers) Amend(s *source.Snapshot) {
 			}
 			routes[i].Spec.Rules = append(routes[i].Spec.Rules, u)
 		}
+		if len(routes[i].Spec.Rules) == 0 {
+			return // nothing that is listed could be called
+		}
 	}
 	merge(&s.Namespaces, o.objects.Namespaces)
 	merge(&s.Backends, o.objects.Backends)
