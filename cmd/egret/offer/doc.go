@@ -5,10 +5,10 @@
 //	                          └────► Print   what may be called, and how
 //
 // The objects are what a user would apply to a cluster (objects.yaml): per
-// provider a Secret, an XBackendDestination with a CredentialInjector, a list of
-// models and a route of the MaaS gateway with its AuthPolicy; and the paths on
-// which the body's model chooses the provider. They live in memory, in a
-// namespace of their own, so that no route of another may use a key.
+// provider a Secret, an XBackendDestination with a CredentialInjector and a list
+// of models; one route of the MaaS gateway for all of them, with its AuthPolicy.
+// They live in memory, in a namespace of their own, so that no backend of another
+// may use a key, and give way to what the manifests say themselves.
 //
 // In: which providers there are, where their keys are looked for, what is
 // offered of them. Out: everything that serves it. Only calls that the gateway
