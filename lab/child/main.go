@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/egret-gateway/egret/cmd/egret/command"
+	"github.com/egret-gateway/egret/cmd/egret/offer"
 )
 
 const name = "egret"
@@ -14,6 +15,9 @@ const name = "egret"
 func Main(m *testing.M) {
 	if filepath.Base(os.Args[0]) == name {
 		os.Exit(command.Main(os.Args))
+	}
+	for _, name := range offer.Variables() { // what the machine's user has keys for is no part of a test
+		os.Unsetenv(name)
 	}
 	os.Exit(m.Run())
 }

@@ -4,19 +4,24 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/egret-gateway/egret/lab/fake"
 )
 
 func TestQuickstart(t *testing.T) {
-	out := shell(t, blocks(t, root+"/docs/guides/quickstart.md")...)
-	if len(out) != 6 {
-		t.Fatalf("%d blocks; this test knows 6", len(out))
+	all := blocks(t, root+"/docs/guides/quickstart.md")
+	if len(all) != 8 {
+		t.Fatalf("%d blocks; this test knows 6, and TestQuickstartWithAKey 2", len(all))
 	}
+	out := shell(t, all[:6]...)
 	got := lines(out[1]) // what the document's block prints
 	token, models, model := got[0], got[1], got[2]
 	answer := strings.Join(got[3:len(got)-17], "\n")
@@ -63,6 +68,28 @@ func TestQuickstart(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestQuickstartWithAKey: OpenAI is the lab's, under its own name.
+func TestQuickstartWithAKey(t *testing.T) {
+	all, w := blocks(t, root+"/docs/guides/quickstart.md"), fake.New(t)
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, w.CA.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OPENAI_API_KEY", w.OpenAI.Key)
+	lead := `egret() {
+		case $1 in
+		quickstart) SSL_CERT_FILE='` + ca + `' exec egret "$@" --resolve api.openai.com:443:` + w.Addr + ` ;;
+		*) command egret "$@" ;;
+		esac
+	}`
+	out := shell(t, lead, all[6], all[7])
+	prints(t, out[1], `OpenAI \(OPENAI_API_KEY\): gpt-5, .*gpt-4o-mini$`, `OPENAI_BASE_URL=https://\$HOST/openai/v1 OPENAI_API_KEY=\$TOKEN$`)
+	prints(t, out[2], `^gpt-4-external +openai +true`, `^gpt-4o-mini +openai +true`, `^Hello$`, `^ *kube-admin-81378af5 +gpt-4o-mini +1 +0 `)
+	if seen := w.OpenAI.Journal(); len(seen) != 1 || seen[0].Credential != w.OpenAI.Key {
+		t.Errorf("OpenAI was asked %d times, want once and with its key", len(seen))
+	}
 }
 
 func isNot(want string) func(string) bool { return func(s string) bool { return s != want } }

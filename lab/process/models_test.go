@@ -139,11 +139,17 @@ func TestMixedProviders(t *testing.T) {
 	})
 }
 
-// loop asks n times and returns the statuses.
-func loop(t *testing.T, g *child.Gateway, path, token, model string, n int) (codes []int) {
+// loop asks a model n times and returns the statuses.
+func loop(t *testing.T, g *child.Gateway, path, token, model string, n int) []int {
+	t.Helper()
+	return repeat(t, g, path, token, to(model), n)
+}
+
+// repeat posts one body n times and returns the statuses.
+func repeat(t *testing.T, g *child.Gateway, path, token, body string, n int) (codes []int) {
 	t.Helper()
 	for range n {
-		status, _ := send(t, g, http.MethodPost, path, token, to(model))
+		status, _ := send(t, g, http.MethodPost, path, token, body)
 		codes = append(codes, status)
 	}
 	return codes

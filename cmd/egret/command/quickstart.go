@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/egret-gateway/egret/cmd/egret/offer"
 	"github.com/egret-gateway/egret/manifests"
 	"github.com/egret-gateway/egret/policy/ident/local"
 	"github.com/egret-gateway/egret/source"
@@ -25,16 +26,19 @@ const (
 
 // quickstartCmd serves the embedded manifests.
 type quickstartCmd struct {
-	HTTP      string `placeholder:"ADDR" help:"Address of the gateway, HTTP. Default: 127.0.0.1:8080 or the next free port; port 0 is any free one."`
-	HTTPS     string `placeholder:"ADDR" help:"Address of the gateway, HTTPS. Default: 127.0.0.1:8443 or the next free port."`
-	EnvFile   string `type:"path" placeholder:"FILE" help:"Write HOST, USER_TOKEN, CA_FILE and ADMIN_URL here, to be sourced by your shell; and functions kubectl and oc, so that the document's commands can be pasted as they stand."`
-	Manifests string `type:"path" placeholder:"DIR" help:"Serve these manifests instead of the embedded ones."`
+	HTTP        string `placeholder:"ADDR" help:"Address of the gateway, HTTP. Default: 127.0.0.1:8080 or the next free port; port 0 is any free one."`
+	HTTPS       string `placeholder:"ADDR" help:"Address of the gateway, HTTPS. Default: 127.0.0.1:8443 or the next free port."`
+	EnvFile     string `type:"path" placeholder:"FILE" help:"Write HOST, USER_TOKEN, CA_FILE and ADMIN_URL here, to be sourced by your shell; and functions kubectl and oc, so that the document's commands can be pasted as they stand."`
+	Manifests   string `type:"path" placeholder:"DIR" help:"Serve these manifests instead of the embedded ones."`
+	NoProviders bool   `help:"Offer no models of providers whose keys are in the environment."`
 	serveFlags
 }
 
 // Help is the long help of the command.
 func (*quickstartCmd) Help() string {
-	return `Everything runs in this process on loopback: the MaaS gateway with authentication and token limits, the egress gateway behind it, the MaaS API, and a simulated provider. Nothing is sent anywhere else.
+	return `Everything runs in this process on loopback: the MaaS gateway with authentication and token limits, the egress gateway behind it, the MaaS API, and a simulated provider. Nothing is sent anywhere else unless you have a key for it:
+
+With a provider's key in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, MISTRAL_API_KEY, GROQ_API_KEY, OPENROUTER_API_KEY, or AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT) models of that provider are offered, too, behind the same tokens and limits; EGRET_OPENAI_MODELS="a,b" and its like say which. The key stays in memory and is shown to its provider only, and nothing is sent there until somebody calls one of these models. --no-providers turns it off.
 
 Example:
   egret quickstart --env-file egret.env
@@ -69,7 +73,16 @@ func (c *quickstartCmd) Run(w *world) error {
 	if c.Manifests != "" {
 		o.Files = file.Options{Paths: []string{c.Manifests}, Log: o.Log}
 	}
-	o.Amend = func(s *source.Snapshot) { cert.amend(s) }
+	offers := &offer.Offers{}
+	if !c.NoProviders {
+		if offers, err = offer.Find(w.ctx, os.Getenv, standalone.MaaSNamespace); err != nil {
+			return err
+		}
+	}
+	o.Amend = func(s *source.Snapshot) {
+		cert.amend(s)
+		offers.Amend(s)
+	}
 	o.Inner, o.Simulate = true, true
 	o.Admin = either(c.Admin, "127.0.0.1:9901")
 	o.Listen[maasGateway+"/http"], o.Listen[maasGateway+"/https"] = either(c.HTTP, "127.0.0.1:8080"), either(c.HTTPS, "127.0.0.1:8443")
@@ -92,7 +105,7 @@ func (c *quickstartCmd) Run(w *world) error {
 				return
 			}
 		}
-		env.welcome(w.stdout, c.EnvFile)
+		env.welcome(w.stdout, c.EnvFile, offers)
 	})
 	if cause := context.Cause(ctx); w.ctx.Err() == nil && cause != nil {
 		return errors.Join(cause, err)
@@ -153,7 +166,7 @@ oc() {
 }
 
 // welcome says what is there and what to try.
-func (e *environment) welcome(out io.Writer, envFile string) {
+func (e *environment) welcome(out io.Writer, envFile string, offers *offer.Offers) {
 	if envFile == "" {
 		fmt.Fprintf(out, `
 Egret is serving. Paste this into another terminal:
@@ -176,7 +189,7 @@ Egret is serving. Paste this into another terminal:
   egret usage
   egret explain /external/v1/chat/completions --token $TOKEN
   curl -s "$ADMIN_URL/status?format=table"
-
-Ctrl-C ends it.
 `)
+	offers.Print(out)
+	fmt.Fprint(out, "\nCtrl-C ends it.\n")
 }
