@@ -84,14 +84,14 @@ func (p *platform) spent(t *testing.T) (tokens int64) {
 	return tokens
 }
 
-// charges fails the test when a call does not cost its user so many tokens.
-func (p *platform) charges(t *testing.T, tokens int64, call func()) {
+// charges fails the test unless call costs its user as many tokens as it returns.
+func (p *platform) charges(t *testing.T, call func() int64) {
 	t.Helper()
-	before := p.spent(t)
-	call()
-	child.Until(t, "it is in the ledger", func() bool { return p.spent(t) >= before+tokens })
-	if now := p.spent(t); now != before+tokens {
-		t.Errorf("charged %d tokens, want %d", now-before, tokens)
+	want := p.spent(t)
+	want += call()
+	child.Until(t, "it is in the ledger", func() bool { return p.spent(t) >= want })
+	if now := p.spent(t); now != want {
+		t.Errorf("charged %d tokens too many", now-want)
 	}
 }
 

@@ -14,26 +14,45 @@ import (
 	"github.com/egret-gateway/egret/lab/fake"
 )
 
+// TestBroken: a stream that does not end well is an error for the client.
+func TestBroken(t *testing.T) {
+	p := newPlatform(t)
+	c, question := p.gpt(p.token), chatQuestion()
+	for _, then := range []fake.Break{fake.Cut, fake.Fail, fake.Garble} {
+		p.world.OpenAI.Next(fake.Fault{After: 2, Then: then})
+		s := c.Chat.Completions.NewStreaming(t.Context(), question)
+		for s.Next() {
+		}
+		if s.Err() == nil {
+			t.Errorf("openai, %s: the client noticed nothing", then)
+		}
+	}
+	m := p.claude(claude.WithAPIKey(p.token))
+	for _, then := range []fake.Break{fake.Cut, fake.Fail} {
+		p.world.Anthropic.Next(fake.Fault{After: 2, Then: then})
+		if _, err := gather(t, m, message()); err == nil {
+			t.Errorf("anthropic, %s: the client noticed nothing", then)
+		}
+	}
+}
+
 // TestVendors: each vendor's own client through the gateway, which shows the
 // vendor the platform's key and charges the user for the answer.
 func TestVendors(t *testing.T) {
 	p := newPlatform(t)
 	t.Run("openai", func(t *testing.T) {
-		client := func(token string) openai.Client {
-			return openai.NewClient(option.WithBaseURL(p.URL+"/openai/v1"), option.WithAPIKey(token), option.WithHTTPClient(p.Client), option.WithMaxRetries(0))
-		}
-		c := client(p.token)
+		c := p.gpt(p.token)
 		chats(t, p, c)
 		responds(t, p, c)
 		t.Run("refusals cost nothing", func(t *testing.T) {
-			p.charges(t, in+out, func() {
-				refuses(t, p, client)
+			p.charges(t, func() int64 {
+				refuses(t, p)
 				if _, err := c.Chat.Completions.New(t.Context(), chatQuestion()); err != nil {
 					t.Error(err)
 				}
+				return in + out
 			})
 		})
-		breaks(t, p, c)
 		t.Run("models", func(t *testing.T) {
 			page, err := c.Models.List(t.Context())
 			if err != nil || len(page.Data) != 3 || page.Data[0].ID != "gpt-4o" {
@@ -43,25 +62,34 @@ func TestVendors(t *testing.T) {
 		p.vouch(t, p.world.OpenAI, "authorization")
 	})
 	t.Run("anthropic", func(t *testing.T) {
-		at := []claude.RequestOption{claude.WithoutEnvironmentDefaults(), claude.WithBaseURL(p.URL + "/anthropic"), claude.WithHTTPClient(p.Client), claude.WithMaxRetries(0)}
 		for name, auth := range map[string]func(string) claude.RequestOption{"x-api-key": claude.WithAPIKey, "bearer": claude.WithAuthToken} {
 			t.Run("the token as "+name, func(t *testing.T) {
-				client := func(token string) anthropic.Client { return anthropic.NewClient(append(at, auth(token))...) }
+				client := func(token string) anthropic.Client { return p.claude(auth(token)) }
 				messages(t, p, client(p.token))
 				t.Run("refusals cost nothing", func(t *testing.T) {
-					p.charges(t, in+out, func() {
+					p.charges(t, func() int64 {
 						denies(t, p, client)
 						c := client(p.token)
 						if _, err := c.Messages.New(t.Context(), message()); err != nil {
 							t.Error(err)
 						}
+						return in + out
 					})
 				})
-				interrupts(t, p, client(p.token))
 			})
 		}
 		p.vouch(t, p.world.Anthropic, "x-api-key")
 	})
+}
+
+// gpt is OpenAI's client, which knows the gateway's address and a token of it.
+func (p *platform) gpt(token string) openai.Client {
+	return openai.NewClient(option.WithBaseURL(p.URL+"/openai/v1"), option.WithAPIKey(token), option.WithHTTPClient(p.Client), option.WithMaxRetries(0))
+}
+
+// claude is Anthropic's.
+func (p *platform) claude(auth claude.RequestOption) anthropic.Client {
+	return anthropic.NewClient(claude.WithoutEnvironmentDefaults(), claude.WithBaseURL(p.URL+"/anthropic"), claude.WithHTTPClient(p.Client), claude.WithMaxRetries(0), auth)
 }
 
 func chatQuestion() openai.ChatCompletionNewParams {
@@ -86,7 +114,7 @@ func chats(t *testing.T, p *platform, c openai.Client) {
 		return all.ChatCompletion
 	}
 	t.Run("chat", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			answer, err := c.Chat.Completions.New(t.Context(), chatQuestion())
 			if err != nil {
 				t.Fatal(err)
@@ -94,48 +122,58 @@ func chats(t *testing.T, p *platform, c openai.Client) {
 			if answer.Choices[0].Message.Content != prompt || answer.Usage.PromptTokens != in || answer.Usage.CompletionTokens != out {
 				t.Errorf("%s", answer.RawJSON())
 			}
+			return in + out
 		})
 	})
 	t.Run("stream", func(t *testing.T) {
 		q := chatQuestion()
 		q.StreamOptions.IncludeUsage = openai.Bool(true)
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			if answer := stream(t, q); answer.Choices[0].Message.Content != prompt || answer.Usage.TotalTokens != in+out {
 				t.Errorf("%+v", answer)
 			}
+			return in + out
 		})
 	})
 	t.Run("a stream whose usage nobody asked for", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			if answer := stream(t, chatQuestion()); answer.Choices[0].Message.Content != prompt || answer.Usage.TotalTokens != 0 {
 				t.Errorf("%+v", answer)
 			}
+			return in + out
 		})
 	})
 	t.Run("tools", func(t *testing.T) {
-		answer, err := c.Chat.Completions.New(t.Context(), tools)
-		if err != nil {
-			t.Fatal(err)
-		}
-		call := answer.Choices[0].Message.ToolCalls[0]
-		if call.Function.Name != "weather" || call.Function.Arguments != called || answer.Choices[0].FinishReason != "tool_calls" {
-			t.Errorf("%s", answer.RawJSON())
-		}
-		if streamed := stream(t, tools); streamed.Choices[0].Message.ToolCalls[0].Function.Arguments != called {
-			t.Errorf("streamed: %+v", streamed)
-		}
-		after := tools
-		after.Messages = append(after.Messages, answer.Choices[0].Message.ToParam(), openai.ToolMessage("It rains.", call.ID))
-		if answer, err = c.Chat.Completions.New(t.Context(), after); err != nil || answer.Choices[0].Message.Content != "It rains." {
-			t.Errorf("after the tool: %v, %v", answer, err)
-		}
+		p.charges(t, func() int64 {
+			answer, err := c.Chat.Completions.New(t.Context(), tools)
+			if err != nil {
+				t.Fatal(err)
+			}
+			call := answer.Choices[0].Message.ToolCalls[0]
+			if call.Function.Name != "weather" || call.Function.Arguments != called || answer.Choices[0].FinishReason != "tool_calls" {
+				t.Errorf("%s", answer.RawJSON())
+			}
+			q := tools
+			q.StreamOptions.IncludeUsage = openai.Bool(true)
+			streamed := stream(t, q)
+			if streamed.Choices[0].Message.ToolCalls[0].Function.Arguments != called {
+				t.Errorf("streamed: %+v", streamed)
+			}
+			q = tools
+			q.Messages = append(q.Messages, answer.Choices[0].Message.ToParam(), openai.ToolMessage("It rains.", call.ID))
+			after, err := c.Chat.Completions.New(t.Context(), q)
+			if err != nil || after.Choices[0].Message.Content != "It rains." {
+				t.Fatalf("after the tool: %v, %v", after, err)
+			}
+			return answer.Usage.TotalTokens + streamed.Usage.TotalTokens + after.Usage.TotalTokens
+		})
 	})
 }
 
 func responds(t *testing.T, p *platform, c openai.Client) {
 	q := responses.ResponseNewParams{Model: "gpt-4o", Instructions: openai.String(system), Input: responses.ResponseNewParamsInputUnion{OfString: openai.String(prompt)}}
 	t.Run("response", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			answer, err := c.Responses.New(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
@@ -143,10 +181,11 @@ func responds(t *testing.T, p *platform, c openai.Client) {
 			if answer.OutputText() != prompt || answer.Usage.InputTokens != in || answer.Usage.OutputTokens != out {
 				t.Errorf("%s", answer.RawJSON())
 			}
+			return in + out
 		})
 	})
 	t.Run("a streamed response", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			s := c.Responses.NewStreaming(t.Context(), q)
 			var text string
 			var final responses.Response
@@ -161,15 +200,16 @@ func responds(t *testing.T, p *platform, c openai.Client) {
 			if s.Err() != nil || text != prompt || final.Usage.TotalTokens != in+out {
 				t.Errorf("%v: %q, %s", s.Err(), text, final.RawJSON())
 			}
+			return in + out
 		})
 	})
 }
 
 // refuses: the vendor's errors come as its client knows them, and what the
 // gateway refuses as a 401 without a body.
-func refuses(t *testing.T, p *platform, client func(token string) openai.Client) {
+func refuses(t *testing.T, p *platform) {
 	ask := func(token string, q openai.ChatCompletionNewParams) error {
-		c := client(token)
+		c := p.gpt(token)
 		_, err := c.Chat.Completions.New(t.Context(), q)
 		return err
 	}
@@ -211,21 +251,6 @@ func refuses(t *testing.T, p *platform, client func(token string) openai.Client)
 	}
 }
 
-// breaks: a stream that does not end well is an error for the client, too.
-func breaks(t *testing.T, p *platform, c openai.Client) {
-	t.Run("a stream that breaks off", func(t *testing.T) {
-		for _, then := range []fake.Break{fake.Cut, fake.Fail, fake.Garble} {
-			p.world.OpenAI.Next(fake.Fault{After: 2, Then: then})
-			s := c.Chat.Completions.NewStreaming(t.Context(), chatQuestion())
-			for s.Next() {
-			}
-			if s.Err() == nil {
-				t.Errorf("%s: the client noticed nothing", then)
-			}
-		}
-	})
-}
-
 func message() anthropic.MessageNewParams {
 	return anthropic.MessageNewParams{
 		Model: "claude-opus-4-5", MaxTokens: 100, System: []anthropic.TextBlockParam{{Text: system}},
@@ -237,7 +262,7 @@ func messages(t *testing.T, p *platform, c anthropic.Client) {
 	tools := message()
 	tools.Tools = []anthropic.ToolUnionParam{anthropic.ToolUnionParamOfTool(anthropic.ToolInputSchemaParam{Properties: weather["properties"], Required: weather["required"].([]string)}, "weather")}
 	t.Run("message", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			m, err := c.Messages.New(t.Context(), message())
 			if err != nil {
 				t.Fatal(err)
@@ -245,37 +270,43 @@ func messages(t *testing.T, p *platform, c anthropic.Client) {
 			if m.Content[0].Text != prompt || m.Usage.InputTokens != in || m.Usage.OutputTokens != out || m.StopReason != "end_turn" {
 				t.Errorf("%s", m.RawJSON())
 			}
+			return in + out
 		})
 	})
 	t.Run("stream", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			m, err := gather(t, c, message())
 			if err != nil || len(m.Content) != 1 || m.Content[0].Text != prompt || m.Usage.InputTokens != in || m.Usage.OutputTokens != out {
 				t.Errorf("%v: %+v", err, m)
 			}
+			return in + out
 		})
 	})
 	t.Run("tools", func(t *testing.T) {
-		m, err := c.Messages.New(t.Context(), tools)
-		if err != nil {
-			t.Fatal(err)
-		}
-		use := m.Content[0].AsToolUse()
-		if use.Name != "weather" || string(use.Input) != called || m.StopReason != "tool_use" {
-			t.Errorf("%s", m.RawJSON())
-		}
-		streamed, err := gather(t, c, tools)
-		if err != nil || len(streamed.Content) != 1 || string(streamed.Content[0].AsToolUse().Input) != called {
-			t.Errorf("streamed: %v: %+v", err, streamed)
-		}
-		after := tools
-		after.Messages = append(after.Messages, m.ToParam(), anthropic.NewUserMessage(anthropic.NewToolResultBlock(use.ID, "It rains.", false)))
-		if m, err := c.Messages.New(t.Context(), after); err != nil || m.Content[0].Text != "It rains." {
-			t.Errorf("after the tool: %v, %v", m, err)
-		}
+		p.charges(t, func() int64 {
+			m, err := c.Messages.New(t.Context(), tools)
+			if err != nil {
+				t.Fatal(err)
+			}
+			use := m.Content[0].AsToolUse()
+			if use.Name != "weather" || string(use.Input) != called || m.StopReason != "tool_use" {
+				t.Errorf("%s", m.RawJSON())
+			}
+			streamed, err := gather(t, c, tools)
+			if err != nil || len(streamed.Content) != 1 || string(streamed.Content[0].AsToolUse().Input) != called {
+				t.Errorf("streamed: %v: %+v", err, streamed)
+			}
+			q := tools
+			q.Messages = append(q.Messages, m.ToParam(), anthropic.NewUserMessage(anthropic.NewToolResultBlock(use.ID, "It rains.", false)))
+			after, err := c.Messages.New(t.Context(), q)
+			if err != nil || after.Content[0].Text != "It rains." {
+				t.Fatalf("after the tool: %v, %v", after, err)
+			}
+			return total(m.Usage) + total(streamed.Usage) + total(after.Usage)
+		})
 	})
 	t.Run("counted tokens cost nothing", func(t *testing.T) {
-		p.charges(t, in+out, func() {
+		p.charges(t, func() int64 {
 			n, err := c.Messages.CountTokens(t.Context(), anthropic.MessageCountTokensParams{Model: message().Model, Messages: message().Messages})
 			if err != nil || n.InputTokens != out {
 				t.Errorf("%v, %v", n, err)
@@ -283,6 +314,7 @@ func messages(t *testing.T, p *platform, c anthropic.Client) {
 			if _, err := c.Messages.New(t.Context(), message()); err != nil {
 				t.Error(err)
 			}
+			return in + out
 		})
 	})
 	t.Run("models", func(t *testing.T) {
@@ -292,6 +324,8 @@ func messages(t *testing.T, p *platform, c anthropic.Client) {
 		}
 	})
 }
+
+func total(u anthropic.Usage) int64 { return u.InputTokens + u.OutputTokens }
 
 // gather reads a stream of messages to its end.
 func gather(t *testing.T, c anthropic.Client, q anthropic.MessageNewParams) (anthropic.Message, error) {
@@ -346,16 +380,4 @@ func denies(t *testing.T, p *platform, client func(token string) anthropic.Clien
 			}
 		})
 	}
-}
-
-// interrupts is breaks for messages.
-func interrupts(t *testing.T, p *platform, c anthropic.Client) {
-	t.Run("a stream that breaks off", func(t *testing.T) {
-		for _, then := range []fake.Break{fake.Cut, fake.Fail} {
-			p.world.Anthropic.Next(fake.Fault{After: 2, Then: then})
-			if _, err := gather(t, c, message()); err == nil {
-				t.Errorf("%s: the client noticed nothing", then)
-			}
-		}
-	})
 }
