@@ -3,7 +3,6 @@ package sdk
 import (
 	"encoding/json"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -110,7 +109,7 @@ func (p *platform) vouch(t *testing.T, v *fake.Vendor, header string) {
 		if carries(&s, p.token) || carries(&s, p.UserToken) {
 			t.Errorf("%s %s: the user's token has left: %v", s.Method, s.Path, s.Header)
 		}
-		for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key", "Cookie"} {
+		for _, name := range []string{"Authorization", "X-Api-Key", "Api-Key", "Cookie", "Openai-Organization", "Openai-Project"} {
 			if s.Header.Get(name) != "" && !strings.EqualFold(name, header) {
 				t.Errorf("%s %s: header %s has left beside %s", s.Method, s.Path, name, header)
 			}
@@ -121,7 +120,7 @@ func (p *platform) vouch(t *testing.T, v *fake.Vendor, header string) {
 // carries reports whether a secret is anywhere in what a vendor saw.
 func carries(s *fake.Seen, secret string) bool {
 	in := func(text string) bool { return strings.Contains(text, secret) }
-	for _, values := range http.Header(s.Header) {
+	for _, values := range s.Header {
 		if slices.ContainsFunc(values, in) {
 			return true
 		}
