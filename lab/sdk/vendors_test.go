@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/anthropics/anthropic-sdk-go"
@@ -29,6 +30,44 @@ func TestBroken(t *testing.T) {
 		p.world.Anthropic.Next(fake.Fault{After: 2, Then: then})
 		if _, err := gather(t, m, message()); err == nil {
 			t.Errorf("anthropic, %s: the client noticed nothing", then)
+		}
+	}
+}
+
+// TestUnverified: who is not the vendor is told nothing, and clients get an
+// error of their own kind.
+func TestUnverified(t *testing.T) {
+	p := newPlatform(t)
+	other, err := fake.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range vendors(p.world) {
+		cert, err := other.Issue(nil, v.Hosts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.world.Present(v.Hosts[0], cert)
+	}
+	t.Run("gateway-87 openai", func(t *testing.T) {
+		c := p.gpt(p.token)
+		_, err := c.Chat.Completions.New(t.Context(), chatQuestion())
+		var typed *openai.Error
+		if !errors.As(err, &typed) || typed.StatusCode != 502 || typed.Message == "" {
+			t.Errorf("%v, want a typed 502", err)
+		}
+	})
+	t.Run("gateway-87 anthropic", func(t *testing.T) {
+		c := p.claude(claude.WithAPIKey(p.token))
+		_, err := c.Messages.New(t.Context(), message())
+		var typed *anthropic.Error
+		if !errors.As(err, &typed) || typed.StatusCode != 502 || typed.Type() != anthropic.ErrorTypeAPIError {
+			t.Errorf("%v, want a typed 502", err)
+		}
+	})
+	for _, v := range vendors(p.world) {
+		if seen := v.Journal(); len(seen) > 0 {
+			t.Errorf("%s saw %d requests", v.Name, len(seen))
 		}
 	}
 }
