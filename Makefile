@@ -35,8 +35,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 bench: ## ns, B and allocs of the whole path per request and per event, held against lab/budget.txt
 	$(GO) test -run TestBudget -bench Path -benchmem ./lab
 
-sdk: build ## The official Python and Node clients through the gateway
-	lab/sdk/run.sh $(BIN)
+sdk: build ## The official Python and Node clients through the gateway, to the simulator and to the fakes of lab/fake
+	GO=$(GO) lab/sdk/run.sh $(BIN)
 
 vendors: ## The vendors' own clients on the fakes of lab/fake, with no gateway between
 	cd lab/fake/sdk && $(GO) vet ./... && $(GO) test -count=1 ./...

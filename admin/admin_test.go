@@ -195,6 +195,12 @@ func TestUsage(t *testing.T) {
 	f("by=user&since=72h", map[string]int64{"ann": 17, "bob": 0})
 	f("by=user&user=ann", map[string]int64{"ann": 12})
 	f("", map[string]int64{"ann m": 12, "bob m": 0})
+	if _, body := ask(t, s, http.MethodGet, "/usage?by=user&user=ann", ""); !strings.Contains(body, `"total": 12`) {
+		t.Errorf("of ann: %s, want names as those around them", body)
+	}
+	if _, body := ask(t, s, http.MethodGet, "/usage?user=nobody", ""); !strings.Contains(body, `"rows": []`) {
+		t.Errorf("of nobody: %s, want an empty list", body)
+	}
 	for _, query := range []string{"since=yesterday", "since=-1h", "by=moon", "by=user,moon"} {
 		if code, body := ask(t, s, http.MethodGet, "/usage?"+query, ""); code != 400 {
 			t.Errorf("%s: %d %s, want 400", query, code, body)

@@ -146,6 +146,9 @@ func (s *Server) usage(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the ledger cannot be read: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
+	if rows == nil {
+		rows = []store.Total{} // an empty list, not null: clients walk over it
+	}
 	writeJSON(w, Usage{Since: q.Since, Until: q.Until, By: q.By, Rows: rows})
 }
 

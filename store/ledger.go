@@ -83,12 +83,16 @@ type Query struct {
 
 // Total is what one group of entries adds up to.
 type Total struct {
-	Group                                []string // values of Query.By, in its order
-	Requests                             int64
-	Failed                               int64 // of them answered with a status of 400 or above
-	Estimated                            int64 // of them with tokens that are not exact
-	Input, Output                        int64
-	Cached, CacheWrite, Reasoning, Total int64
+	Group      []string `json:"group"` // values of Query.By, in its order
+	Requests   int64    `json:"requests"`
+	Failed     int64    `json:"failed"`    // of them answered with a status of 400 or above
+	Estimated  int64    `json:"estimated"` // of them with tokens that are not exact
+	Input      int64    `json:"input"`
+	Output     int64    `json:"output"`
+	Cached     int64    `json:"cached"`
+	CacheWrite int64    `json:"cacheWrite"`
+	Reasoning  int64    `json:"reasoning"`
+	Total      int64    `json:"total"`
 }
 
 // Ledger holds the usage ledger.

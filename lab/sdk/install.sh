@@ -10,7 +10,7 @@ if ! cmp -s requirements.txt "$cache/python/requirements.txt"; then
   "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
   cp requirements.txt "$cache/python/requirements.txt"
 fi
-cp client.mjs direct.mjs package.json package-lock.json "$cache/node/"
+cp client.mjs vendors.mjs package.json package-lock.json "$cache/node/"
 if ! cmp -s package-lock.json "$cache/node/installed.json"; then
   (cd "$cache/node" && npm ci --silent --no-audit --no-fund)
   cp package-lock.json "$cache/node/installed.json"

@@ -1,19 +1,23 @@
-// The official Node client on the fake vendors, directly: unary, streams,
-// tools, and refusals as its own errors. FAKES says where the vendors are;
-// their names are found on loopback, their CA in NODE_EXTRA_CA_CERTS.
+// The official Node client on the fake vendors: unary, streams, tools, and
+// refusals as its own errors. FAKES says where the vendors are. Without URL the
+// client calls them directly: their names are found on loopback, their CA in
+// NODE_EXTRA_CA_CERTS. With URL it calls a gateway with TOKEN, which must show
+// the vendors its own keys and charge what the answers cost.
 import assert from "node:assert/strict";
 import dns from "node:dns";
 import OpenAI, { AzureOpenAI } from "openai";
 
 const fakes = JSON.parse(process.env.FAKES);
+const { URL: gateway, TOKEN: token, ADMIN_URL: admin } = process.env;
 const port = fakes.addr.split(":").at(-1);
 const hosts = new Set(Object.values(fakes.vendors).flatMap((v) => v.hosts));
 const { lookup } = dns;
 dns.lookup = (host, ...rest) => lookup(hosts.has(host) ? "127.0.0.1" : host, ...rest);
 
-const { openai, azure } = fakes.vendors;
-const gpt = (apiKey = openai.key) => new OpenAI({ baseURL: `https://${openai.hosts[0]}:${port}/v1`, apiKey, maxRetries: 0 });
-const onAzure = (apiKey = azure.key) => new AzureOpenAI({ endpoint: `https://${azure.hosts[0]}:${port}`, apiVersion: "2024-10-21", apiKey, maxRetries: 0 });
+const url = (vendor) => (gateway ? `${gateway}/${vendor}` : `https://${fakes.vendors[vendor].hosts[0]}:${port}`);
+const key = (vendor) => (gateway ? token : fakes.vendors[vendor].key);
+const gpt = (apiKey = key("openai")) => new OpenAI({ baseURL: `${url("openai")}/v1`, apiKey, maxRetries: 0 });
+const onAzure = (apiKey = key("azure")) => new AzureOpenAI({ endpoint: url("azure"), apiVersion: "2024-10-21", apiKey, maxRetries: 0 });
 
 const prompt = "What is the weather in Paris?";
 const cost = prompt.split(" ").length;
@@ -82,8 +86,37 @@ const tests = {
   },
 };
 
+// What the gateway's ledger has of all users, in tokens.
+async function spent() {
+  const [, user, host] = admin.match(/^http:\/\/(.*)@([^/]*)/);
+  const answer = await fetch(`http://${host}/usage?by=user`, { headers: { Authorization: `Basic ${btoa(user)}` } });
+  assert.equal(answer.status, 200);
+  return (await answer.json()).rows.reduce((sum, row) => sum + row.total, 0);
+}
+
+const throughGateway = {
+  async charges() {
+    const want = (await spent()) + 8 * cost;
+    await chats(gpt());
+    await chats(onAzure());
+    for (const deadline = Date.now() + 10_000; (await spent()) < want && Date.now() < deadline; ) await new Promise((r) => setTimeout(r, 20));
+    assert.equal(await spent(), want);
+  },
+  ...tests,
+  async keepsKeys() {
+    for (const [vendor, header] of [["openai", "authorization"], ["azure", "api-key"]]) {
+      const seen = await (await fetch(`${fakes.control}/journal?vendor=${vendor}`)).json();
+      assert(seen.length > 0, `${vendor} saw nothing`);
+      for (const call of seen) {
+        assert.deepEqual([call.via, call.credential], [header, fakes.vendors[vendor].key]);
+        assert(![JSON.stringify(call.header), call.query, atob(call.body ?? "")].some((text) => text.includes(token)), "the token has left");
+      }
+    }
+  },
+};
+
 let passed = 0, failed = 0;
-for (const [name, test] of Object.entries(tests)) {
+for (const [name, test] of Object.entries(gateway ? throughGateway : tests)) {
   try {
     await test();
     passed++;
@@ -92,5 +125,5 @@ for (const [name, test] of Object.entries(tests)) {
     console.log(`FAILED ${name}: ${e}`);
   }
 }
-console.log(`node on the fakes: ${passed} passed, ${failed} failed`);
+console.log(`node ${gateway ? "through the gateway to" : "on"} the fakes: ${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -1,16 +1,22 @@
-"""The official Python clients on the fake vendors, directly: unary, streams, tools, and refusals as their own errors.
+"""The official Python clients on the fake vendors: unary, streams, tools, and refusals as their own errors.
 
-FAKES says where the vendors are. Their names are found on loopback, their CA in SSL_CERT_FILE.
+FAKES says where the vendors are. Without URL the clients call them directly: their names are found on loopback, their
+CA in SSL_CERT_FILE. With URL they call a gateway with TOKEN, which must show the vendors its own keys and charge what
+the answers cost.
 """
+import base64
 import json
 import os
 import socket
+import time
+import urllib.parse
 import urllib.request
 
 import anthropic
 import openai
 
 fakes = json.loads(os.environ["FAKES"])
+gateway, token = os.environ.get("URL"), os.environ.get("TOKEN")
 port = fakes["addr"].rsplit(":", 1)[1]
 hosts = {h for v in fakes["vendors"].values() for h in v["hosts"]}
 lookup = socket.getaddrinfo
@@ -23,11 +29,11 @@ called = {"city": prompt}
 
 
 def url(vendor, path=""):
-    return f"https://{fakes['vendors'][vendor]['hosts'][0]}:{port}{path}"
+    return f"{gateway}/{vendor}{path}" if gateway else f"https://{fakes['vendors'][vendor]['hosts'][0]}:{port}{path}"
 
 
 def key(vendor):
-    return fakes["vendors"][vendor]["key"]
+    return token if gateway else fakes["vendors"][vendor]["key"]
 
 
 def next_faults(vendor, *faults):
@@ -175,14 +181,47 @@ def anthropic_lists():
     assert message["model"] in [m.id for m in claude().models.list()]
 
 
+def spent():
+    """What the gateway's ledger has of all users, in tokens."""
+    at = urllib.parse.urlsplit(os.environ["ADMIN_URL"])
+    user, host = at.netloc.rsplit("@", 1)
+    basic = base64.b64encode(user.encode()).decode()
+    with urllib.request.urlopen(urllib.request.Request(f"http://{host}/usage?by=user", headers={"Authorization": f"Basic {basic}"})) as answer:
+        return sum(row["total"] for row in json.load(answer)["rows"])
+
+
+def charges():
+    want, deadline = spent() + 8 * (cost_in + cost_out), time.monotonic() + 10
+    chats(gpt())
+    chats(azure(api_key=key("azure")))
+    anthropic_messages()
+    while spent() < want and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert spent() == want, f"{spent()} tokens are charged, want {want}"
+
+
+def keeps_keys():
+    for vendor, header in [("openai", "authorization"), ("azure", "api-key"), ("anthropic", "x-api-key")]:
+        with urllib.request.urlopen(f"{fakes['control']}/journal?vendor={vendor}") as answer:
+            seen = json.load(answer)
+        assert seen, f"{vendor} saw nothing"
+        for call in seen:
+            assert (call["via"], call["credential"]) == (header, fakes["vendors"][vendor]["key"]), call
+            assert token not in json.dumps(call["header"]) + call["query"], call
+            assert token not in base64.b64decode(call["body"] or "").decode(), call
+
+
+tests = [openai_chats, openai_tools, openai_responses, openai_errors, openai_lists, azure_chats, azure_tools, azure_errors,
+         anthropic_messages, anthropic_tools, anthropic_errors, anthropic_lists]
+if gateway:
+    tests = [charges, *tests, keeps_keys]
 passed = failed = 0
-for test in [openai_chats, openai_tools, openai_responses, openai_errors, openai_lists, azure_chats, azure_tools, azure_errors,
-             anthropic_messages, anthropic_tools, anthropic_errors, anthropic_lists]:
+for test in tests:
     try:
         test()
         passed += 1
     except Exception as e:
         failed += 1
         print(f"FAILED {test.__name__}: {type(e).__name__}: {e}")
-print(f"python on the fakes: {passed} passed, {failed} failed")
+print(f"python {'through the gateway to' if gateway else 'on'} the fakes: {passed} passed, {failed} failed")
 raise SystemExit(failed > 0)
