@@ -63,3 +63,22 @@ func keyless(t *testing.T, w *fake.World, key string) {
 		}
 	}
 }
+
+func TestCloud(t *testing.T) {
+	w, o := vendors(t)
+	o.env = append(o.env, "AWS_ACCESS_KEY_ID="+w.AWS.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+w.AWS.SecretAccessKey, "AZURE_RESOURCE=egret-lab",
+		"AZURE_TENANT_ID="+w.App.Tenant, "AZURE_CLIENT_ID="+w.App.ID, "AZURE_CLIENT_SECRET="+w.App.Secret)
+	out := o.shell(t, blocks(t, root+"/docs/guides/cloud.md")...)
+	if len(out) != 4 {
+		t.Fatalf("%d blocks; this test knows 4", len(out))
+	}
+	prints(t, out[2], `^Say hello\.\nSay hello\.$`)
+	prints(t, out[3], `"code":"no_credential"`, `^login\.microsoftonline\.com answered 401 invalid_client AADSTS7000215$`)
+	if got, want := w.Azure.Journal()[0].Subject, "app "+w.App.ID; got != want {
+		t.Errorf("Azure was called by %q, want %q", got, want)
+	}
+	if got, want := w.Bedrock.Journal()[0].Subject, "arn:aws:iam::123456789012:user/egret"; got != want {
+		t.Errorf("Bedrock was called by %q, want %q", got, want)
+	}
+	keyless(t, w, "blue-team-demo-key")
+}
