@@ -1,0 +1,13 @@
+package guide
+
+import "testing"
+
+func TestPrivateCA(t *testing.T) {
+	out := shell(t, blocks(t, root+"/docs/guides/private-ca.md")...)
+	if len(out) != 5 {
+		t.Fatalf("%d blocks; this test knows 5", len(out))
+	}
+	prints(t, out[2], `^Say hello\.$`)
+	prints(t, out[3], `"code":"no_connection"`, `certificate signed by unknown authority$`)
+	prints(t, out[4], `^Say hello\.$`)
+}
