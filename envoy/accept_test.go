@@ -89,7 +89,13 @@ func everyPlan(t *testing.T) map[string]*plan.Plan {
 		}
 	}
 	texts["manifests"] = together(t, manifests.FS)
-	texts["examples"] = together(t, os.DirFS("../examples"))
+	examples, err := os.ReadDir("../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range examples {
+		texts["example "+e.Name()] = together(t, os.DirFS("../examples/"+e.Name()))
+	}
 	c := newCompiler(t)
 	plans := map[string]*plan.Plan{}
 	for name, text := range texts {

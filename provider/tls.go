@@ -53,7 +53,10 @@ func clientTLS(b *plan.Backend, secrets map[string]*plan.Secret) (*tls.Config, e
 		if err != nil {
 			return nil, fmt.Errorf("client certificate %s: %w", b.TLS.Identity, err)
 		}
-		c.Certificates = []tls.Certificate{pair}
+		// Whatever authorities the server names: with Certificates a pair of
+		// another one, or one whose chain is not whole, would be left out in
+		// silence, and the server's refusal would not say why. Envoy shows it too.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	v, err := newVerifier(b.TLS, c.RootCAs, secrets)
 	if err != nil {

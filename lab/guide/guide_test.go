@@ -12,7 +12,7 @@ import (
 
 // covered are the guides that have a test: kubernetes.md has its in lab/e2e,
 // since it takes a cluster.
-var covered = []string{"first-gateway.md", "kubernetes.md", "operations.md", "quickstart.md"}
+var covered = []string{"chain.md", "cloud.md", "first-gateway.md", "kubernetes.md", "mutual-tls.md", "operations.md", "private-ca.md", "providers.md", "quickstart.md"}
 
 func TestEveryGuideIsCovered(t *testing.T) {
 	files, err := filepath.Glob(root + "/docs/guides/*.md")
@@ -102,14 +102,27 @@ func TestReadme(t *testing.T) {
 
 // What a guide shows of an example stands in it.
 func TestGuidesQuoteTheExamples(t *testing.T) {
-	quoted := quotes(t, root+"/docs/guides/first-gateway.md")
-	if len(quoted) == 0 {
-		t.Fatal("the guide shows nothing of its example")
-	}
-	policies := read(t, root+"/examples/first-gateway/policies.yaml")
-	for _, q := range quoted {
-		if !strings.Contains(policies, q) {
-			t.Errorf("not in the example:\n%s", q)
+	for _, name := range covered {
+		name = strings.TrimSuffix(name, ".md")
+		files, err := filepath.Glob(root + "/examples/" + name + "/*.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			continue
+		}
+		var example strings.Builder
+		for _, f := range files {
+			example.WriteString(read(t, f))
+		}
+		quoted := quotes(t, root+"/docs/guides/"+name+".md")
+		if len(quoted) == 0 {
+			t.Errorf("guide %s shows nothing of its example", name)
+		}
+		for _, q := range quoted {
+			if !strings.Contains(example.String(), q) {
+				t.Errorf("not in example %s:\n%s", name, q)
+			}
 		}
 	}
 }

@@ -51,7 +51,7 @@ func read(t *testing.T, file string) string {
 // needs fails when a program of the guides is not installed.
 func needs(t *testing.T) {
 	t.Helper()
-	for _, program := range []string{"bash", "curl", "jq"} {
+	for _, program := range []string{"bash", "curl", "jq", "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("the guides need %s, which is not installed: %v", program, err)
 		}
@@ -67,8 +67,24 @@ const mark = "\x02"
 // nothing but egret in it, and returns what each of them printed.
 func shell(t *testing.T, scripts ...string) []string {
 	t.Helper()
+	return outside{}.shell(t, scripts...)
+}
+
+// outside is what lies around a guide that speaks to others. Its commands stay
+// as they are: egret is told by flags where a name is.
+type outside struct {
+	env     []string
+	resolve []string // values of --resolve
+}
+
+func (o outside) shell(t *testing.T, scripts ...string) []string {
+	t.Helper()
 	needs(t)
 	dir, bin := t.TempDir(), child.Bin(t)
+	path := bin + ":" + os.Getenv("PATH")
+	if len(o.resolve) > 0 {
+		path = o.wrapped(t, bin) + ":" + path
+	}
 	for name, to := range map[string]string{"bin": bin, "manifests": absolute(t, "manifests"), "examples": absolute(t, "examples")} {
 		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
@@ -77,7 +93,8 @@ func shell(t *testing.T, scripts ...string) []string {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.Join(scripts, "\nprintf '"+mark+"'\n"))
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, &stdout, &stderr, time.Second
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "EXAMPLES="+absolute(t, "examples"))
+	cmd.Env = append(os.Environ(), "PATH="+path, "EXAMPLES="+absolute(t, "examples"))
+	cmd.Env = append(cmd.Env, o.env...)
 	// What the guide leaves running ends with it: it is one process group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -93,6 +110,17 @@ func shell(t *testing.T, scripts ...string) []string {
 		t.Fatalf("%v\nin block %d:\n%s\nstdout:\n%s\nstderr:\n%s%s", err, len(out), scripts[len(out)-1], stdout.String(), stderr.String(), logs(dir))
 	}
 	return out
+}
+
+// wrapped returns a folder with an egret that adds the flags to `egret run`.
+func (o outside) wrapped(t *testing.T, bin string) string {
+	t.Helper()
+	script := "#!/bin/bash\nif [ \"$1\" = run ]; then set -- \"$@\" --resolve=" + strings.Join(o.resolve, " --resolve=") + "; fi\nexec " + bin + "/egret \"$@\"\n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "egret"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func absolute(t *testing.T, path string) string {

@@ -78,13 +78,20 @@ func (o *Office) call(req *http.Request, way http.RoundTripper) ([]byte, error) 
 // code is an error code as RFC 6749 5.2 and AWS have it.
 var code = regexp.MustCompile(`(?:"error"\s*:\s*"|<Code>)([A-Za-z0-9_.]{1,64})["<]`)
 
-// word is the error code in an answer. Nothing else of it is repeated: it may
-// quote what was sent.
+// number is what Entra ID calls the cause by: AADSTS and these digits.
+var number = regexp.MustCompile(`"error_codes"\s*:\s*\[\s*([0-9]{1,9})`)
+
+// word is the error code in an answer, with Microsoft's number. Nothing else of
+// it is repeated: it may quote what was sent.
 func word(body []byte) string {
-	if m := code.FindSubmatch(body); m != nil {
-		return " " + string(m[1])
+	m := code.FindSubmatch(body)
+	if m == nil {
+		return ""
 	}
-	return ""
+	if n := number.FindSubmatch(body); n != nil {
+		return " " + string(m[1]) + " AADSTS" + string(n[1])
+	}
+	return " " + string(m[1])
 }
 
 // lifetime is a number of seconds, which Azure writes as a string.

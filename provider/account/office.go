@@ -210,7 +210,7 @@ func (o *Office) renew(ctx context.Context, t *ticket) {
 	if err != nil {
 		t.pause = min(max(2*t.pause, firstPause), mostPause)
 		t.again = now.Add(t.pause)
-		o.opts.Log.Warn("no token", "account", t.name, "again", t.pause, "left", max(0, t.grant.Expires.Sub(now)), "error", err)
+		o.opts.Log.Warn("no token", "account", t.name, "again", t.pause.String(), "left", max(0, t.grant.Expires.Sub(now)).String(), "error", err)
 		return
 	}
 	if most := now.Add(longest); g.Expires.After(most) {

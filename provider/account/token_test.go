@@ -248,3 +248,18 @@ func TestRoles(t *testing.T) {
 		}
 	})
 }
+
+// Of a refusal only codes are repeated: the rest may quote what was sent.
+func TestWord(t *testing.T) {
+	f := func(body, want string) {
+		t.Helper()
+		if got := word([]byte(body)); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+	f(`{"error":"invalid_client","error_description":"AADSTS7000215: secret s3cret","error_codes":[7000215]}`, " invalid_client AADSTS7000215")
+	f(`{"error":"invalid_client","error_description":"s3cret"}`, " invalid_client")
+	f(`{"error":"invalid_client","error_codes":["s3cret"]}`, " invalid_client")
+	f(`<Error><Code>AccessDenied</Code><Message>s3cret</Message></Error>`, " AccessDenied")
+	f(`s3cret`, "")
+}
