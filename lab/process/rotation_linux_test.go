@@ -90,7 +90,8 @@ func TestRotation(t *testing.T) {
 	write("key", object(t, "Secret", "key", "key", "sk-one"))
 	write("me", client(first, "one"))
 	write("ca", object(t, "ConfigMap", "ca", "ca.crt", first.bundle(t)))
-	g := child.Run(t, "-f", dir, "--listen", "default/out/http=127.0.0.1:0", "--admin", "127.0.0.1:0")
+	log := filepath.Join(t.TempDir(), "access.log")
+	g := child.Run(t, "-f", dir, "--listen", "default/out/http=127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", log)
 	g.URL = g.Address(t, "default/out", 80)
 
 	var failed failures
@@ -173,6 +174,9 @@ func TestRotation(t *testing.T) {
 	stop()
 	group.Wait()
 	failed.report(t)
+	if failed.n > 0 {
+		t.Logf("the records of what failed:\n%s", reasons(t, log))
+	}
 	if n := g.Metric(t, `egret_reloads_total{result="kept_previous"}`); n != 0 {
 		t.Errorf("%v reloads were refused:\n%s", n, g.Page(t, "/status?format=table").Body)
 	}
@@ -185,6 +189,17 @@ func TestRotation(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls in %v beside %d streams", calls.Load(), took, streams)
+}
+
+// reasons are the first records of calls that failed.
+func reasons(t *testing.T, log string) string {
+	var out []string
+	for line := range strings.Lines(read(t, log)) {
+		if !strings.Contains(line, `"status":200`) && len(out) < 5 {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
 }
 
 // call asks the partner for a little.
