@@ -159,6 +159,104 @@ func (s *wanting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// count is how many calls came with something: "key k", "client c", "at a", a protocol.
+func (s *wanting) count(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[what]
+}
+
+// more waits until so many further calls came with something.
+func (s *wanting) more(t *testing.T, what string, enough int) {
+	t.Helper()
+	before, tick, late := s.count(what), time.NewTicker(10*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for s.count(what) < before+enough {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%d calls come with %s", s.count(what), what)
+		}
+	}
+}
+
+// crowd is who calls a gateway.
+type crowd struct {
+	t             *testing.T
+	base          string
+	client        *http.Client
+	group         sync.WaitGroup
+	calls, failed atomic.Int64
+}
+
+// fail counts a failure, and tells the first ones.
+func (c *crowd) fail(format string, args ...any) {
+	if c.failed.Add(1) <= 5 {
+		c.t.Errorf(format, args...)
+	}
+}
+
+// open opens streams, which are read to their end.
+func (c *crowd) open(streams int) {
+	opened := make(chan struct{}, streams)
+	for range streams {
+		c.group.Go(func() { c.stream(opened) })
+	}
+	for range streams {
+		<-opened
+	}
+}
+
+// stream reads a stream, of which nothing may be missing.
+func (c *crowd) stream(opened chan<- struct{}) {
+	res, err := c.client.Get(c.base + "/stream")
+	opened <- struct{}{}
+	if err != nil {
+		c.fail("a stream: %v", err)
+		return
+	}
+	defer res.Body.Close()
+	n := 0
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); n++ {
+		switch line := lines.Text(); line {
+		case fmt.Sprint(n):
+		case "end":
+			return
+		default:
+			c.fail("piece %d of a stream (%d) is %q", n, res.StatusCode, line)
+			return
+		}
+	}
+	c.fail("a stream (%d) broke off after %d pieces", res.StatusCode, n)
+}
+
+// pace begins so many calls a second until ctx ends, and does not wait for them.
+func (c *crowd) pace(ctx context.Context, rate int) {
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.group.Go(c.call)
+		}
+	}
+}
+
+func (c *crowd) call() {
+	c.calls.Add(1)
+	res, err := c.client.Post(c.base+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[]}`))
+	if err != nil {
+		c.fail("a call: %v", err)
+		return
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || string(b) != "{}" || err != nil {
+		c.fail("a call: %d %s %v", res.StatusCode, b, err)
+	}
+}
+
 // TestRotationUnderLoad changes all that a way out depends on while 300
 // requests a second and 50 streams pass a real Envoy: nobody notices.
 func TestRotationUnderLoad(t *testing.T) {
@@ -193,19 +291,15 @@ func TestRotationUnderLoad(t *testing.T) {
 		text := func(b []byte) string { q, _ := json.Marshal(string(b)); return string(q) }
 		return compiler.plan(fmt.Appendf(nil, outward, port, at.Port, key, text(pemOf("CERTIFICATE", clients[client].Certificate[0])), text(pemOf("PRIVATE KEY", der)), text(cas))).For(gatewayName)
 	}
-	var failed atomic.Int64
-	fail := func(format string, args ...any) {
-		if failed.Add(1) <= 5 {
-			t.Errorf(format, args...)
-		}
-	}
+	users := &crowd{t: t, base: fmt.Sprintf("http://127.0.0.1:%d", port), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
+	defer users.client.CloseIdleConnections()
 	lookup := func(context.Context, string) ([]netip.Addr, error) {
 		return []netip.Addr{leads.Load().AddrPort().Addr()}, nil
 	}
 	p := build("sk-one", "one", first)
 	socket, load := besideOf(t, p, endpoint.Options{Lookup: lookup, Every: 100 * time.Millisecond}, func(r *engine.Record) {
 		if r.Status != http.StatusOK {
-			fail("record: %d %s %s", r.Status, r.Code, r.Reason)
+			users.fail("record: %d %s %s", r.Status, r.Code, r.Reason)
 		}
 	})
 	c, turn := newXDS(t), 0
@@ -225,77 +319,13 @@ func TestRotationUnderLoad(t *testing.T) {
 	c.envoyBeside(t, socket)
 	c.acknowledgedTypes(t, id, len(envoy.Types)-1)
 
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}
-	defer client.CloseIdleConnections()
-	base := fmt.Sprintf("http://127.0.0.1:%d", port)
-	var group sync.WaitGroup
-	open := make(chan struct{}, streams)
-	for range streams {
-		group.Go(func() {
-			res, err := client.Get(base + "/stream")
-			open <- struct{}{}
-			if err != nil {
-				fail("a stream: %v", err)
-				return
-			}
-			defer res.Body.Close()
-			n, last := 0, ""
-			for lines := bufio.NewScanner(res.Body); lines.Scan() && last != "end"; n++ {
-				if last = lines.Text(); last != "end" && last != fmt.Sprint(n) {
-					fail("piece %d of a stream (%d) is %q", n, res.StatusCode, last)
-					return
-				}
-			}
-			if last != "end" {
-				fail("a stream (%d) broke off after %d pieces", res.StatusCode, n)
-			}
-		})
-	}
-	for range streams {
-		<-open
-	}
+	users.open(streams)
 	ctx, stop := context.WithCancel(t.Context())
-	var calls atomic.Int64
 	begun := time.Now()
-	group.Go(func() {
-		tick := time.NewTicker(time.Second / rate)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			group.Go(func() {
-				calls.Add(1)
-				res, err := client.Post(base+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[]}`))
-				if err != nil {
-					fail("a call: %v", err)
-					return
-				}
-				defer res.Body.Close()
-				if b, err := io.ReadAll(res.Body); res.StatusCode != http.StatusOK || string(b) != "{}" || err != nil {
-					fail("a call: %d %s %v", res.StatusCode, b, err)
-				}
-			})
-		}
-	})
-	count := func(what string) int {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.seen[what]
-	}
+	users.group.Go(func() { users.pace(ctx, rate) })
 	more := func(what string) {
 		t.Helper()
-		before, tick, late := count(what), time.NewTicker(10*time.Millisecond), time.After(patience)
-		defer tick.Stop()
-		for count(what) < before+enough {
-			select {
-			case <-tick.C:
-			case <-late:
-				t.Fatalf("%d calls come with %s", count(what), what)
-			}
-		}
+		s.more(t, what, enough)
 	}
 	more("key sk-one")
 	t.Run("gateway-108 a key is rotated", func(t *testing.T) {
@@ -322,8 +352,8 @@ func TestRotationUnderLoad(t *testing.T) {
 		leads.Store(next)
 		more("at " + next.String())
 		s.leaving.Store(at.String(), true)
-		for before := -1; before != count("at "+at.String()); {
-			before = count("at " + at.String())
+		for before := -1; before != s.count("at "+at.String()); {
+			before = s.count("at " + at.String())
 			more("at " + next.String())
 		}
 		gone := make(chan error, 1)
@@ -337,17 +367,18 @@ func TestRotationUnderLoad(t *testing.T) {
 	})
 	took := time.Since(begun)
 	stop()
-	group.Wait()
-	if n := failed.Load(); n > 0 {
+	users.group.Wait()
+	if n := users.failed.Load(); n > 0 {
 		t.Errorf("%d failures", n)
 	}
+	calls := users.calls.Load()
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
-		if count(protocol) < int(calls.Load()/4) {
-			t.Errorf("%d of %d calls by %s", count(protocol), calls.Load(), protocol)
+		if s.count(protocol) < int(calls/4) {
+			t.Errorf("%d of %d calls by %s", s.count(protocol), calls, protocol)
 		}
 	}
-	if want := int64(float64(rate) * took.Seconds() * 3 / 4); calls.Load() < want {
-		t.Errorf("%d calls in %v, want %d at least: the machine is too slow for this test to mean something", calls.Load(), took, want)
+	if want := int64(float64(rate) * took.Seconds() * 3 / 4); calls < want {
+		t.Errorf("%d calls in %v, want %d at least: the machine is too slow for this test to mean something", calls, took, want)
 	}
-	t.Logf("%d calls in %v beside %d streams", calls.Load(), took, streams)
+	t.Logf("%d calls in %v beside %d streams", calls, took, streams)
 }

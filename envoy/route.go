@@ -174,8 +174,8 @@ func idle(ts plan.Timeouts) *durationpb.Duration {
 }
 
 // retries repeat what never left, what a server of HTTP/2 turned away before it
-// began it, as one does that is about to leave (RFC 9113 8.7), and, where the filter of a cluster may ask
-// for it, what that filter has changed.
+// began it, as one does that is about to leave (RFC 9113 8.7), and, where the
+// filter of a cluster may ask for it, what that filter has changed.
 func retries(asked bool) *routev3.RetryPolicy {
 	out := &routev3.RetryPolicy{
 		RetryOn:      "connect-failure,refused-stream,reset-before-request",
