@@ -20,11 +20,12 @@ const (
 	peekSize = 64 << 10
 	// tries bounds the attempts at one request.
 	tries = 2
-	// turns bounds how often a request is sent to backends of HTTP/2 that turn
-	// it away before they begin it (GOAWAY, REFUSED_STREAM: RFC 9113 8.7), as one
-	// does that is about to leave. net/http waits between, at first not, then
-	// 1 s, 2 s, 4 s: together longer than what DNS said is believed (provider).
-	turns = 5
+	// turns bounds how often the body of a request is opened for backends of
+	// HTTP/2 that turn the request away before they begin it (GOAWAY,
+	// REFUSED_STREAM: RFC 9113 8.7), as one does on connection after connection
+	// that is about to leave. net/http opens it twice for a turn whose
+	// connection has gone: once for the stream and once for a new connection.
+	turns = 20
 )
 
 // forward sends the request upstream and relays the answer.
@@ -135,7 +136,7 @@ func target(scheme, address, raw string) *url.URL {
 // that no byte of an answer came and the request says that it may be repeated.
 // It may be said of ours, since such a backend has begun no answer; the header
 // that says it is empty and does not travel. Bodies that stream are not kept
-// and cannot be sent again. In all it is sent so many times.
+// and cannot be sent again. In all its body is opened so many times.
 func replay(req *http.Request, body []byte, times int) {
 	if len(body) == 0 {
 		return
