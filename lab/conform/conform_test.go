@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -66,7 +67,10 @@ func (g *stage) compile(t *testing.T, s *Scenario) *plan.Plan {
 		}
 	}
 	for i := range p.Backends {
-		p.Backends[i].TLS = nil // the scripted upstream speaks none
+		b := &p.Backends[i]
+		if name, ours := strings.CutSuffix(b.Host, secureSuffix); !ours && g.realm.pki.servers[name] == nil {
+			b.TLS = nil // the scripted upstream speaks none
+		}
 	}
 	return p
 }
