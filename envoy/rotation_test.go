@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -185,31 +186,40 @@ func TestRotation(t *testing.T) {
 // beside runs the engine as it is in an Envoy's pod, and returns its socket.
 func beside(t *testing.T, p *plan.Plan, upstream string, records chan<- engine.Record) string {
 	t.Helper()
+	socket, _ := besideOf(t, p, endpoint.Options{Names: func(string, int32) (string, bool) { return upstream, true }}, func(r *engine.Record) { records <- *r })
+	return socket
+}
+
+// besideOf is beside with what names lead to, and how to load another plan.
+func besideOf(t *testing.T, p *plan.Plan, o endpoint.Options, record func(*engine.Record)) (socket string, load func(*plan.Plan)) {
+	t.Helper()
 	e := engine.New(engine.Deps{
 		Auth: auth.Deps{Caches: auth.NewCaches(), Now: time.Now, Log: slog.New(slog.DiscardHandler)}, Now: time.Now,
-		Record: func(r *engine.Record) { records <- *r }, NewID: func() string { return fmt.Sprintf("%032x", time.Now().UnixNano()) },
+		Record: record, NewID: func() string { return fmt.Sprintf("%032x", time.Now().UnixNano()) },
 		Random: func(int64) int64 { return 0 }, Log: slog.New(slog.DiscardHandler), Routed: true,
 	})
-	where := endpoint.New(endpoint.Options{Names: func(string, int32) (string, bool) { return upstream, true }})
-	where.Load(p)
+	where := endpoint.New(o)
 	processor := extproc.New(extproc.Options{Engine: e, Drain: time.Nanosecond, Register: []func(grpc.ServiceRegistrar){where.Register}})
-	if err := processor.Load(p); err != nil {
-		t.Fatal(err)
+	load = func(p *plan.Plan) {
+		t.Helper()
+		where.Load(p)
+		if err := processor.Load(p); err != nil {
+			t.Fatal(err)
+		}
 	}
-	socket := filepath.Join(t.TempDir(), "extproc.sock")
+	load(p)
+	socket = filepath.Join(t.TempDir(), "extproc.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		processor.Run(ctx, l)
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { _ = where.Run(ctx) })
+	running.Go(func() { processor.Run(ctx, l) })
 	t.Cleanup(func() {
 		cancel()
-		<-ended
+		running.Wait()
 	})
-	return socket
+	return socket, load
 }

@@ -173,11 +173,12 @@ func idle(ts plan.Timeouts) *durationpb.Duration {
 	return durationpb.New(max(ts.Request+behind, ts.Idle))
 }
 
-// retries repeat what never left and, where the filter of a cluster may ask
-// for it, what that filter has changed.
+// retries repeat what never left, what a server of HTTP/2 turned away before it
+// began it, as one does that is about to leave (RFC 9113 8.7), and, where the
+// filter of a cluster may ask for it, what that filter has changed.
 func retries(asked bool) *routev3.RetryPolicy {
 	out := &routev3.RetryPolicy{
-		RetryOn:      "connect-failure,reset-before-request",
+		RetryOn:      "connect-failure,refused-stream,reset-before-request",
 		NumRetries:   count(2),
 		RetryBackOff: &routev3.RetryPolicy_RetryBackOff{BaseInterval: durationpb.New(time.Millisecond)},
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/provider"
 )
 
@@ -19,6 +20,12 @@ const (
 	peekSize = 64 << 10
 	// tries bounds the attempts at one request.
 	tries = 2
+	// turns bounds how often the body of a request is opened for backends of
+	// HTTP/2 that turn the request away before they begin it (GOAWAY,
+	// REFUSED_STREAM: RFC 9113 8.7), as one does on connection after connection
+	// that is about to leave. net/http opens it twice for a turn whose
+	// connection has gone: once for the stream and once for a new connection.
+	turns = 20
 )
 
 // forward sends the request upstream and relays the answer.
@@ -92,7 +99,11 @@ func (e *exchange) request(a *engine.Attempt, scheme, address string) *http.Requ
 	}
 	switch {
 	case a.Replace:
-		replay(req, a.Body)
+		times := tries
+		if a.Backend.Protocol == plan.HTTP2 {
+			times = turns
+		}
+		replay(req, a.Body, times)
 		if a.Backend.Parent { // which tries again itself: here only what was never written
 			delete(req.Header, "X-Idempotency-Key")
 		}
@@ -125,8 +136,8 @@ func target(scheme, address, raw string) *url.URL {
 // that no byte of an answer came and the request says that it may be repeated.
 // It may be said of ours, since such a backend has begun no answer; the header
 // that says it is empty and does not travel. Bodies that stream are not kept
-// and cannot be sent again.
-func replay(req *http.Request, body []byte) {
+// and cannot be sent again. In all its body is opened so many times.
+func replay(req *http.Request, body []byte, times int) {
 	if len(body) == 0 {
 		return
 	}
@@ -134,7 +145,7 @@ func replay(req *http.Request, body []byte) {
 	open := func() io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) } // a type that net/http sends in one write with the head
 	req.Body, req.ContentLength = open(), int64(len(body))
 	req.GetBody = func() (io.ReadCloser, error) {
-		if again++; again >= tries {
+		if again++; again >= times {
 			return nil, errors.New("the backend closed its connections again and again")
 		}
 		return open(), nil

@@ -16,7 +16,10 @@ import (
 	"github.com/egret-gateway/egret/policy/ident/local"
 )
 
-func TestMain(m *testing.M) { child.Main(m) }
+func TestMain(m *testing.M) {
+	askZone()
+	child.Main(m)
+}
 
 const chat = "/external/v1/chat/completions"
 

@@ -54,23 +54,14 @@ func TestReloads(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	group.Go(func() {
-		tick := time.NewTicker(time.Second / rate)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				from := g
-				if n%10 == 0 {
-					from = &fresh
-				}
-				group.Go(func() {
-					calls.Add(1)
-					failed.add(short(from, token))
-				})
+		pace(ctx, &group, rate, func(n int) {
+			from := g
+			if n%10 == 0 {
+				from = &fresh
 			}
-		}
+			calls.Add(1)
+			failed.add(short(from, token))
+		})
 	})
 	reload(t, g, dir, certificates, edits, every)
 	stop()
@@ -83,6 +74,20 @@ func TestReloads(t *testing.T) {
 		t.Errorf("%d calls were made, want %d at least: the machine is too slow for this test to mean something", calls.Load(), want)
 	}
 	t.Logf("%d calls beside %d streams", calls.Load(), streams)
+}
+
+// pace begins so many calls a second until ctx ends, and does not wait for them.
+func pace(ctx context.Context, group *sync.WaitGroup, rate int, call func(n int)) {
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			group.Go(func() { call(n) })
+		}
+	}
 }
 
 // reload makes the edits at their times, each when the one before is served.

@@ -1,0 +1,6 @@
+//go:build !race
+
+package envoy_test
+
+// gentle divides the load of tests that need a machine's full speed.
+const gentle = 1
