@@ -240,8 +240,10 @@ func (p *pod) recorder(s *state, access bool) func(*engine.Record) {
 	if access {
 		log = &telemetry.AccessLog{Log: slog.New(slog.NewJSONHandler(os.Stdout, nil))}
 	}
+	trouble := &telemetry.Trouble{Log: p.log}
 	return func(r *engine.Record) {
 		p.metrics.Record(r)
+		trouble.Record(r)
 		if s.ledger != nil {
 			s.ledger.Record(r)
 		}

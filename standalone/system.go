@@ -169,7 +169,7 @@ func (s *System) openState(ctx context.Context) (err error) {
 
 // recorder hands every Record to those who read it.
 func (s *System) recorder() func(*engine.Record) {
-	ledger := &telemetry.Ledger{Writer: s.writer}
+	ledger, trouble := &telemetry.Ledger{Writer: s.writer}, &telemetry.Trouble{Log: s.log}
 	var access *telemetry.AccessLog
 	if s.o.AccessLog != nil {
 		access = &telemetry.AccessLog{Log: slog.New(slog.NewJSONHandler(s.o.AccessLog, nil))}
@@ -177,6 +177,7 @@ func (s *System) recorder() func(*engine.Record) {
 	return func(r *engine.Record) {
 		s.metrics.Record(r)
 		ledger.Record(r)
+		trouble.Record(r)
 		if access != nil {
 			access.Record(r)
 		}

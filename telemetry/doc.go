@@ -1,8 +1,10 @@
 // Package telemetry reads the Records of the engine and tells others: the
-// Prometheus metrics, the JSON access log and the usage ledger.
+// Prometheus metrics, the JSON access log, the usage ledger, and the log where a
+// backend cannot be called.
 //
 //	engine.Record ─► Metrics.Record ─► /metrics
 //	              ├► AccessLog.Record ─► one JSON line
+//	              ├► Trouble.Record ─► now and then a line
 //	              └► Ledger.Record ─► store.Writer ─► SQLite
 //
 // A reader never blocks the request and never counts what the Record does not
