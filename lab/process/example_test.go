@@ -11,7 +11,7 @@ import (
 	"github.com/egret-gateway/egret/lab/child"
 )
 
-// The guides run examples/first-gateway; the others are run here.
+// Examples of guides are run by the guides' tests (lab/guide); the others here.
 func TestExamplesAreRun(t *testing.T) {
 	entries, err := os.ReadDir("../../examples")
 	if err != nil {
@@ -21,7 +21,9 @@ func TestExamplesAreRun(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if diff := cmp.Diff([]string{"external-host", "first-gateway", "mixed-providers", "two-providers", "unified-path"}, names); diff != "" {
+	if diff := cmp.Diff([]string{
+		"chain", "cloud", "external-host", "first-gateway", "mixed-providers", "mutual-tls", "private-ca", "providers", "two-providers", "unified-path",
+	}, names); diff != "" {
 		t.Errorf("examples and those that a test runs (-run +there):\n%s", diff)
 	}
 }
