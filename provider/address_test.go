@@ -269,11 +269,11 @@ func TestConnectionLife(t *testing.T) {
 		if was[1] != was[2] || was[0] == was[1] {
 			t.Error("a name shares connections with what is no name")
 		}
-		time.Sleep(connectionLife - 1)
+		time.Sleep(connectionLife - time.Nanosecond)
 		if of(0) != was[0] {
 			t.Error("too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if of(0) == was[0] || of(1) != was[1] || of(2) != was[2] {
 			t.Error("not what was to be changed")
 		}
