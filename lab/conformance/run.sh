@@ -63,13 +63,23 @@ install() {
   "$kubectl" wait --for=condition=Accepted gatewayclass/egret gatewayclass/wg-ai-gateway --timeout=60s >/dev/null
 }
 
+# remains tells what keeps namespaces (namespace/NAME…) from ending.
+remains() {
+  local ns
+  for ns in "${@#namespace/}"; do
+    echo "namespace $ns is still there:"
+    "$kubectl" get namespace "$ns" -o jsonpath='{range .status.conditions[?(@.status=="True")]}{.type}: {.message}{"\n"}{end}' || true
+    "$kubectl" get pods -n "$ns" -o wide || true
+  done
+}
+
 # settled waits until what an earlier run made is gone. Kubernetes looks again at
 # a namespace that had pods in it after half of their grace period, which is
 # long; a change to the namespace makes it look within five seconds.
 settled() {
   local end=$((SECONDS + 180)) next=$SECONDS left
   while left=$("$kubectl" get namespaces -o name | grep gateway-conformance-); do
-    [ $SECONDS -lt $end ] || { echo "still there:" $left >&2; return 1; }
+    [ $SECONDS -lt $end ] || { remains $left >&2; return 1; }
     if [ $SECONDS -ge $next ]; then
       next=$((SECONDS + 6))
       "$kubectl" annotate --overwrite $left "look-again=$SECONDS" >/dev/null 2>&1 || true
