@@ -3,7 +3,6 @@ package engine
 import (
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -258,26 +257,12 @@ func (x *Exchange) upstreamPath() string {
 		path = to
 	}
 	if c := x.auth.Consumed; c != nil && c.In == plan.InQuery && !x.target.backend.KeepCredential {
-		query = dropParameter(query, c.Name)
+		query = keepParameters(query, func(name string) bool { return name != c.Name })
 	}
 	if query = x.bareQuery(query); query == "" {
 		return path
 	}
 	return path + "?" + query
-}
-
-func dropParameter(query, name string) string {
-	var kept []string
-	for part := range strings.SplitSeq(query, "&") {
-		k, _, _ := strings.Cut(part, "=")
-		if u, err := url.QueryUnescape(k); err == nil {
-			k = u
-		}
-		if k != name {
-			kept = append(kept, part)
-		}
-	}
-	return strings.Join(kept, "&")
 }
 
 // rewritePath replaces the whole path or the matched prefix, without ever
