@@ -27,6 +27,7 @@ import (
 	"github.com/egret-gateway/egret/feed"
 	"github.com/egret-gateway/egret/feed/token"
 	"github.com/egret-gateway/egret/lab/apiserver"
+	"github.com/egret-gateway/egret/lab/apiserver/pods"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/xds"
 	"github.com/egret-gateway/egret/xds/xdstest"
@@ -291,8 +292,8 @@ func testRestart(t *testing.T) {
 	t.Run("gateway-100 B-29 after a restart planes that have everything get nothing", func(t *testing.T) {
 		restart()
 		again()
-		for _, gateway := range []string{"native", "envoy"} {
-			w.await("acknowledgement of "+gateway, func() bool { return c.has(w.node(gateway), w.ns+"/"+gateway) })
+		for gateway, pod := range map[string]*pods.Pod{"native": native, "envoy": envoy} {
+			w.await("acknowledgement of "+gateway, func() bool { return c.has(w.node(gateway), pod) })
 		}
 		for name, r := range map[string]*received{"the native pod": &engine, "the engine beside Envoy": &beside, "Envoy": &proxy} {
 			if got := r.take(); len(got) != 0 {
@@ -307,8 +308,8 @@ func testRestart(t *testing.T) {
 				`"filters":[{"type":"RequestRedirect","requestRedirect":{"hostname":"b.example.com","statusCode":302}}]}]}}`)
 		}
 		again()
-		for _, gateway := range []string{"native", "envoy"} {
-			w.await("acknowledgement of "+gateway, func() bool { return c.has(w.node(gateway), w.ns+"/"+gateway) })
+		for gateway, pod := range map[string]*pods.Pod{"native": native, "envoy": envoy} {
+			w.await("acknowledgement of "+gateway, func() bool { return c.has(w.node(gateway), pod) })
 		}
 		if diff := cmp.Diff([]string{"Head head", "Rule " + w.ns + "/n07/0"}, engine.take()); diff != "" {
 			t.Errorf("the native pod (-want +got): %s", diff)
@@ -336,9 +337,13 @@ func testRestart(t *testing.T) {
 	})
 }
 
-// has reports whether the pods of a node have all of what a Gateway's may have.
-func (r *replica) has(node, _ string) bool {
+// has reports whether the one pod of a node is there with all its streams, and
+// has all of what its Gateway may have.
+func (r *replica) has(node string, pod *pods.Pod) bool {
 	streams := r.xds.Streams(node)
+	if pod.Envoy != nil && len(streams) < 2 {
+		return false
+	}
 	ids := map[string]bool{}
 	for _, s := range streams {
 		for _, sub := range s.Types {
