@@ -262,3 +262,15 @@ func Connecting(err error) bool {
 	var alert tls.AlertError
 	return errors.As(err, &dial) || errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert)
 }
+
+// TurnedAway returns the alert by which the other side ended a TLS connection,
+// or nil. Under TLS 1.3 a client certificate is refused only after its owner
+// believes the handshake done (RFC 8446 4.4.2.4): the first request may have
+// left by then.
+func TurnedAway(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op
+	}
+	return nil
+}

@@ -214,6 +214,30 @@ func TestNothingIsSent(t *testing.T) {
 }
 
 // TestRevocation: whose lists count.
+// TestTurnedAway: a server that asks for a certificate and gets none says so,
+// under TLS 1.3 when the request is already on its way.
+func TestTurnedAway(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			s := httptest.NewUnstartedServer(http.NotFoundHandler())
+			s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: version}
+			s.Config.ErrorLog = log.New(io.Discard, "", 0)
+			s.StartTLS()
+			defer s.Close()
+			res, err := s.Client().Get(s.URL)
+			if err == nil {
+				t.Fatal(res.Status)
+			}
+			if alert := TurnedAway(fmt.Errorf("around: %w", err)); alert == nil || !strings.HasPrefix(alert.Error(), "remote error: tls: ") {
+				t.Errorf("%v was not seen to be an alert (%v)", err, alert)
+			}
+		})
+	}
+	if err := TurnedAway(&net.OpError{Op: "read", Err: io.EOF}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRevocation(t *testing.T) {
 	ca, mute, twin := newIssuer(t, "ca", signsAll), newIssuer(t, "mute", x509.KeyUsageCertSign), newIssuer(t, "ca", signsAll)
 	leaf := ca.issue("a.example.com", nil).Leaf

@@ -172,6 +172,7 @@ func (e *exchange) fail(err error) *engine.Refusal {
 	}
 	var timeout interface{ Timeout() bool }
 	f := engine.NoAnswer
+	alert := provider.TurnedAway(err)
 	switch cause := context.Cause(e.ctx); {
 	case errors.Is(cause, errRequestTimeout), errors.Is(cause, errIdle):
 		f, err = engine.NoTime, cause
@@ -179,6 +180,8 @@ func (e *exchange) fail(err error) *engine.Refusal {
 		f = engine.NoEndpoint
 	case errors.Is(err, provider.ErrUnusable), provider.Connecting(err):
 		f = engine.NoConnect
+	case alert != nil:
+		f, err = engine.NoConnect, alert
 	case errors.As(err, &timeout) && timeout.Timeout():
 		f = engine.NoTime
 	}

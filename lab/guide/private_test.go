@@ -19,5 +19,5 @@ func TestMutualTLS(t *testing.T) {
 	}
 	prints(t, out[3], `^XBackendDestination default/partner .*InvalidClientCertificateRef .*private key does not match`, `Subject: CN ?= ?egret at our company$`)
 	prints(t, out[4], `Not After :`)
-	prints(t, out[5], `^the model backend closed the connection`, `^remote error: tls: unknown certificate authority$`)
+	prints(t, out[5], `^the model backend could not be reached`, `^remote error: tls: unknown certificate authority$`)
 }
