@@ -153,7 +153,7 @@ func (f *flow) try(a *engine.Attempt) (status int, header http.Header, body io.R
 		}
 	}
 	res, err := via.RoundTrip(req)
-	if err != nil && provider.Connecting(err) {
+	if err != nil && (provider.Connecting(err) || provider.TurnedAway(err) != nil) {
 		err = unreachable{err}
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package conform
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -109,14 +110,29 @@ func buffered(c net.Conn, err error) (net.Conn, error) {
 		return nil, err
 	}
 	near, far := net.Pipe()
-	pump := func(to, from net.Conn) {
-		io.Copy(to, from)
-		to.Close()
-		from.Close()
+	go func() {
+		io.Copy(c, far)
+		io.Copy(io.Discard, far) // what c does not take any more, while it has something to say
+		c.Close()
+	}()
+	go func() {
+		io.Copy(far, c)
+		far.Close()
+	}()
+	return sent{near}, nil
+}
+
+// sent is a connection whose writes succeed once the other side has gone, as in a
+// network; what it has said last can still be read.
+type sent struct{ net.Conn }
+
+// Write implements net.Conn.
+func (s sent) Write(b []byte) (int, error) {
+	n, err := s.Conn.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		return len(b), nil
 	}
-	go pump(c, far)
-	go pump(far, c)
-	return near, nil
+	return n, err
 }
 
 // explained reports whether the reasons in the records are as they should be.
