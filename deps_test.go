@@ -34,24 +34,25 @@ policy/ident/local   : policy/ident source store
 policy/auth          : plan policy/ident policy/rule
 source               : api manifests
 compile              : api plan policy/quota policy/rule source
-engine               : dialect plan policy/auth policy/quota policy/rule provider/account
+sight                : plan source
+engine               : dialect plan policy/auth policy/quota policy/rule provider/account sight
 proxy                : engine plan provider
 maas                 : api plan provider source store
 maas/kube            : api maas plan policy/ident policy/ident/kube source source/kube store
 policy/ident/kube    : policy/ident store
 source/kube          : api source
 xds                  :
-feed                 : plan xds
+feed                 : plan sight xds
 envoy                : plan xds
 envoy/extproc        : engine envoy plan
 envoy/endpoint       : plan provider
 fleet                : feed source
-controller           : compile envoy feed fleet plan source source/kube xds
-pod                  : engine envoy/endpoint envoy/extproc feed plan policy/auth policy/ident/kube policy/quota provider provider/account proxy source store telemetry xds
+controller           : compile envoy feed fleet plan sight source source/kube xds
+pod                  : engine envoy/endpoint envoy/extproc feed plan policy/auth policy/ident/kube policy/quota provider provider/account proxy sight source store telemetry xds
 sim                  :
-telemetry            : dialect engine policy/quota store
-admin                : engine plan source store
-standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider provider/account proxy sim source store telemetry
+telemetry            : dialect engine policy/quota sight store
+admin                : engine plan sight source store
+standalone           : admin compile engine maas plan policy/auth policy/ident/local policy/quota provider provider/account proxy sight sim source store telemetry
 cmd                  : admin compile controller envoy manifests maas maas/kube plan pod policy/ident/local provider proxy sim source standalone
 lab                  : *
 `
@@ -59,7 +60,7 @@ lab                  : *
 // outside says which rooms may import modules of others, by prefix. A room
 // that is not named may not.
 const outside = `
-k8s.io/                            : api source source/kube compile controller fleet pod policy/ident/kube policy/ident/local maas maas/kube standalone cmd lab
+k8s.io/                            : api sight source source/kube compile controller fleet pod policy/ident/kube policy/ident/local maas maas/kube standalone cmd lab
 sigs.k8s.io/                       : api source source/kube compile controller envoy fleet policy/ident/local maas maas/kube manifests sim lab
 github.com/envoyproxy/go-control-plane/ : envoy envoy/endpoint envoy/extproc xds lab
 github.com/cncf/xds/go             : envoy

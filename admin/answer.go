@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 )
@@ -50,7 +51,11 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 		out.Ready = err.Error()
 	}
 	if st != nil {
-		st.fill(&out)
+		conditions := st.conditions
+		if s.Seen != nil {
+			conditions = slices.Concat(conditions, sight.Conditions(s.Seen(), conditions))
+		}
+		st.fill(&out, conditions)
 	}
 	if !wantsTable(r) {
 		writeJSON(w, out)
@@ -59,12 +64,12 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	out.table(w)
 }
 
-func (st *state) fill(out *Status) {
+func (st *state) fill(out *Status, conditions []source.Condition) {
 	if st.plan != nil {
 		out.Plan, out.Loaded = st.plan.Hash(), st.loaded
 	}
 	out.Objects = len(st.snapshot.Origins)
-	for _, c := range st.conditions {
+	for _, c := range conditions {
 		out.Conditions = append(out.Conditions, Condition{
 			Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Parent: parent(c.Parent), Type: c.Type, Status: string(c.Status),
 			Reason: c.Reason, Message: c.Message, Origin: st.snapshot.Origin(c.Kind, c.Namespace, c.Name),

@@ -17,6 +17,7 @@ import (
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 )
@@ -33,6 +34,8 @@ type Server struct {
 	Settle  func(context.Context)
 	Metrics prometheus.Gatherer
 	Ready   func() error
+	// Seen returns what was last seen of backends; nil shows nothing of it.
+	Seen func() []sight.Fact
 	Log     *slog.Logger
 	// Listener is what Run serves and closes.
 	Listener net.Listener

@@ -45,6 +45,7 @@ func TestController(t *testing.T) {
 	t.Run("swap", testSwap)
 	t.Run("apart", testApart)
 	t.Run("events", testEvents)
+	t.Run("sights", testSights)
 	t.Run("self", testSelf)
 	t.Run("reviews", testReviews)
 	t.Run("unbound", testUnbound)

@@ -58,24 +58,26 @@ type Options struct {
 // Controller serves one controllerName. Everything below its channels belongs
 // to the loop.
 type Controller struct {
-	o       Options
-	log     *slog.Logger
-	client  client.Client
-	source  *kube.Source
-	xds     *xds.Server
-	lead    *lead
-	fleets  *fleets
-	events  *events
-	metrics *metrics
-	ranges  *ranges
-	ca      *authority.Authority
-	owners  atomic.Pointer[map[string]string] // node id → namespace/ServiceAccount
-	synced  atomic.Bool                       // a first snapshot was taken
+	o            Options
+	log          *slog.Logger
+	client       client.Client
+	source       *kube.Source
+	xds          *xds.Server
+	lead         *lead
+	fleets       *fleets
+	events       *events
+	metrics      *metrics
+	ranges       *ranges
+	ca           *authority.Authority
+	authenticate func(context.Context) (xds.Peer, error) // pods
+	owners       atomic.Pointer[map[string]string]       // node id → namespace/ServiceAccount
+	synced       atomic.Bool                             // a first snapshot was taken
 
 	snapshots chan snapshot
 	acked     *nodes // whose acknowledgements changed
 	writes    chan kube.Status
 	deliver   chan delivery
+	heard     chan heard
 
 	snapshot   source.Snapshot
 	conditions []source.Condition
@@ -90,6 +92,7 @@ type Controller struct {
 	stale      bool                // what nobody wants of fleets may be there
 	delivered  map[string]string
 	handed     *kube.Status // for writing, last
+	sights     sights
 }
 
 type snapshot struct {
@@ -102,7 +105,7 @@ type snapshot struct {
 func New(ctx context.Context, o Options) (*Controller, error) {
 	c := &Controller{
 		o: o, log: o.Log, metrics: newMetrics(), gateways: map[string]*gateway{}, delivered: map[string]string{},
-		snapshots: make(chan snapshot), acked: newNodes(), writes: make(chan kube.Status, 1), deliver: make(chan delivery, 1),
+		snapshots: make(chan snapshot), acked: newNodes(), writes: make(chan kube.Status, 1), deliver: make(chan delivery, 1), heard: make(chan heard),
 	}
 	var err error
 	if c.client, err = client.New(o.Config, client.Options{Scheme: scheme()}); err != nil {
@@ -120,8 +123,9 @@ func New(ctx context.Context, o Options) (*Controller, error) {
 	}
 	c.lead = newLead(o.Self.Namespace, leaseName(o.Name), o.Self.Pod, o.Log)
 	verifier := &pods.Verifier{Server: o.Config.Host, Client: http}
+	c.authenticate = verifier.Authenticate(c.nodesOf)
 	c.xds = xds.NewServer(xds.Options{
-		Authenticate: verifier.Authenticate(c.nodesOf), Serving: c.serving, Changed: c.acked.add, Log: o.Log,
+		Authenticate: c.authenticate, Serving: c.serving, Changed: c.acked.add, Log: o.Log,
 	})
 	c.fleets = newFleets(&fleet.Applier{Client: c.client, Controller: o.Name, Log: o.Log}, o.Log)
 	c.events = newEvents(o.Config, o.Name, o.Log)
@@ -202,6 +206,7 @@ func (c *Controller) serveXDS(ctx context.Context) error {
 		}
 		server := grpc.NewServer(options...)
 		c.xds.Register(server)
+		(&feed.Hearer{Authenticate: c.authenticate, Heard: c.hear(ctx), Left: c.miss(ctx)}).Register(server)
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve(listener) }()
 		c.await(ctx, func() bool { return c.serving() != nil })
@@ -249,6 +254,10 @@ func (c *Controller) loop(ctx context.Context) {
 			c.applied(r)
 		case found := <-c.ranges.found:
 			c.ranged(found)
+		case h := <-c.heard:
+			if !c.listen(h, time.Now()) {
+				continue
+			}
 		case <-patience.C:
 		}
 		patience.Reset(c.report(time.Now()))

@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/kube"
 )
@@ -83,7 +85,7 @@ func (e *events) tell(s *source.Snapshot, st *kube.Status) {
 			}
 			continue
 		}
-		if !c.Bad() || c.Reason == "Pending" {
+		if !c.Bad() && !sight.Bad(c) || c.Reason == "Pending" {
 			continue
 		}
 		next[at] = c.Reason + c.Message
@@ -95,6 +97,17 @@ func (e *events) tell(s *source.Snapshot, st *kube.Status) {
 		}, corev1.EventTypeWarning, c.Reason, c.Type+": "+c.Message)
 	}
 	e.told = next
+}
+
+// turned records an Event for calls that a policy has refused.
+func (e *events) turned(s *source.Snapshot, key source.Key, r sight.Refusal) {
+	calls := "A call was refused"
+	if r.Calls > 1 {
+		calls = fmt.Sprintf("%d calls were refused, the last", r.Calls)
+	}
+	e.recorder.Event(&corev1.ObjectReference{
+		APIVersion: apiVersions[key.Kind], Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, UID: uidOf(s, key),
+	}, corev1.EventTypeWarning, "Refused", fmt.Sprintf("%s with %d (%s): %s", calls, r.Status, r.Code, r.Text))
 }
 
 // uidOf returns the UID of an object that conditions are about: `kubectl

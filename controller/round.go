@@ -72,6 +72,11 @@ func (c *Controller) take(s source.Snapshot) {
 			delete(c.gateways, key)
 		}
 	}
+	there := map[string]bool{}
+	for i := range p.Backends {
+		there[p.Backends[i].Object] = true
+	}
+	c.sights.keep(func(object string) bool { return there[object] })
 	if c.fleets.only(seen) {
 		c.stale = true
 	}

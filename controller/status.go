@@ -17,6 +17,7 @@ import (
 	"github.com/egret-gateway/egret/envoy"
 	"github.com/egret-gateway/egret/feed"
 	"github.com/egret-gateway/egret/fleet"
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/kube"
 	"github.com/egret-gateway/egret/xds"
@@ -63,6 +64,9 @@ func (c *Controller) report(now time.Time) time.Duration {
 	for i := range c.withheld {
 		c.tell(&st, &c.withheld[i], c.frozen[keyOf(c.withheld[i].Gateway)])
 	}
+	seen, next := c.sights.say(now)
+	st.Conditions = append(st.Conditions, sight.Conditions(seen, c.conditions)...)
+	again = min(again, next)
 	st.Held = held(&c.snapshot, st.Conditions, waiting)
 	c.prune()
 	c.confirm()

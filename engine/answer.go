@@ -18,9 +18,11 @@ func (x *Exchange) Response(h ResponseHead) ResponsePlan {
 			return ResponsePlan{Retry: true}
 		}
 	}
+	now := x.engine.deps.Now()
 	x.doubted(h.Status)
+	x.note(h, now)
 	x.Record.Status = h.Status
-	x.Record.FirstByte = x.engine.deps.Now().Sub(x.Record.Time)
+	x.Record.FirstByte = now.Sub(x.Record.Time)
 	contentType := h.Header.Get("Content-Type")
 	out := ResponsePlan{Header: x.clientHeader(h)}
 	if !x.worthReading(h.Status, contentType) {
@@ -102,7 +104,11 @@ func (x *Exchange) End(ctx context.Context, outcome Outcome, sent int64) *Record
 			r.Outcome = Refused
 		}
 	}
-	r.Duration = x.engine.deps.Now().Sub(r.Time)
+	now := x.engine.deps.Now()
+	r.Duration = now.Sub(r.Time)
+	if x.Refusal != nil {
+		x.engine.deps.Sight.Turned(now, x.turned, r.Code, r.Status, r.Reason)
+	}
 	if x.engine.deps.Record != nil {
 		x.engine.deps.Record(r)
 	}

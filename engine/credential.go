@@ -133,6 +133,7 @@ func (x *Exchange) account(of *accounts) *payer {
 // uncredited answers for a credential that is not to be had; where its account
 // fails open the request goes on with none.
 func (x *Exchange) uncredited(t *target, a *payer, err error) *Refusal {
+	t.seen.Refused(x.engine.deps.Now(), err.Error())
 	if a.plan.FailOpen {
 		return nil
 	}

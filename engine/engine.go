@@ -11,6 +11,7 @@ import (
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/quota"
 	"github.com/egret-gateway/egret/provider/account"
+	"github.com/egret-gateway/egret/sight"
 )
 
 // DefaultBodyLimit bounds what is buffered of a request's body: 16 MiB.
@@ -45,6 +46,8 @@ type Deps struct {
 	// Accounts shows backends the platform's credentials; nil = one that gets
 	// no tokens. Whoever gives one runs it.
 	Accounts *account.Office
+	// Sight notes what answers and failures say about backends; nil notes nothing.
+	Sight *sight.Book
 	// Routed says that a foreign router names entries by Head.Digest.
 	Routed bool
 }
@@ -88,8 +91,10 @@ func New(d Deps) *Engine {
 // once.
 func (e *Engine) Load(p *plan.Plan, keep ...string) error {
 	old := e.program.Load()
+	e.deps.Sight.Use(p)
 	next, err := newProgram(p, e.deps, old)
 	if err != nil {
+		e.deps.Sight.Use(old.plan)
 		return fmt.Errorf("load plan %s: %w", p.Hash(), err)
 	}
 	if e.deps.Routed {

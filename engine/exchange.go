@@ -40,6 +40,7 @@ type Exchange struct {
 	target *target
 	model  *model // that the body names, where the rule knows it
 	payer  *payer // whose credential the last try bore; nil = none
+	turned string // the policy that has refused, as an object; "" = none
 
 	ticket  quota.Ticket
 	states  []limitState
@@ -255,6 +256,7 @@ func (x *Exchange) authenticate(ctx context.Context, p *policy) *Refusal {
 		x.know(m)
 	}
 	if d := x.auth.Denied; d != nil {
+		x.turned = "AuthPolicy " + p.plan.Auth.Source
 		return denied(d)
 	}
 	// From here on expressions see what filter "identity" exported, and

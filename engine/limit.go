@@ -24,6 +24,14 @@ type limitState struct {
 	state quota.State
 }
 
+// source is the policy that the limit is of, as an object.
+func (s *limitState) source() string {
+	if s.token {
+		return "TokenRateLimitPolicy " + s.limit.Source
+	}
+	return "RateLimitPolicy " + s.limit.Source
+}
+
 // claim is a rate of a limit that an exchange draws on.
 type claim struct {
 	*limit
@@ -58,6 +66,7 @@ func (x *Exchange) meter(ctx context.Context) Step {
 	if !v.Allowed {
 		full := x.states[v.Full]
 		x.Record.Limit = full.limit.Name
+		x.turned = full.source()
 		return x.refuse(x.tooMany(&full))
 	}
 	x.ticket = v.Ticket

@@ -9,12 +9,14 @@ import (
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/rule"
+	"github.com/egret-gateway/egret/sight"
 )
 
 // program is a plan made ready to run: names resolved to pointers, expressions
 // and patterns compiled.
 type program struct {
 	plan     *plan.Plan
+	book     *sight.Book
 	hash     string
 	earlier  []*program // that a foreign router may still name entries of, latest first
 	left     time.Time  // when it became one of these
@@ -66,6 +68,7 @@ type target struct {
 	backend *plan.Backend // nil when the target is a fault
 	// accounts are the backend's; nil when it has none.
 	accounts *accounts
+	seen     *sight.Backend // where answers are noted
 }
 
 // policy is a plan.Policy with its expressions compiled.
@@ -100,6 +103,7 @@ func newProgram(p *plan.Plan, d Deps, old *program) (*program, error) {
 	deps := d.Auth
 	g := &program{
 		plan:     p,
+		book:     d.Sight,
 		hash:     p.Hash(),
 		ports:    make(map[portKey]*port, len(p.Ports)),
 		policies: make(map[string]*policy, len(p.Policies)),
@@ -246,7 +250,7 @@ func (g *program) newTarget(p *plan.Target) (target, error) {
 		if t.backend, ok = g.backends[p.Backend]; !ok {
 			return t, fmt.Errorf("BUG: the plan has no backend %q", p.Backend)
 		}
-		t.accounts = g.accounts[p.Backend]
+		t.accounts, t.seen = g.accounts[p.Backend], g.book.Of(p.Backend)
 	}
 	return t, nil
 }

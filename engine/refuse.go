@@ -56,6 +56,7 @@ func (x *Exchange) Fail(f Failure, detail string) *Refusal {
 	case NoTime:
 		status, message = http.StatusGatewayTimeout, "the model backend did not answer in time"
 	}
+	x.unreached(f, detail)
 	r := x.shape(status, string(f), message)
 	r.Reason = detail
 	x.refuse(r)

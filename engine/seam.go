@@ -82,7 +82,10 @@ type Attempt struct {
 type ResponseHead struct {
 	Status int
 	Header http.Header
-	Body   []byte // only after a plan said Peek: the body's first 64 KiB, never nil
+	// Ends is when the certificate does that the server showed on the connection;
+	// zero without TLS, or where that is not known.
+	Ends time.Time
+	Body []byte // only after a plan said Peek: the body's first 64 KiB, never nil
 }
 
 // ResponsePlan says how to pass an answer on.

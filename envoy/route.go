@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -69,9 +70,24 @@ func (t *translation) host(port *plan.Port, l *plan.Listener, v *plan.VHost, dom
 			// The engine refuses what is too long for it; Envoy must not be first.
 			RequestBodyBufferLimit: wrapperspb.UInt64(uint64(2 * t.opts.BodyLimit)),
 			TypedPerFilterConfig:   about(told...),
+			ResponseHeadersToAdd:   t.shown(rule),
 		})
 	}
 	return out
+}
+
+// shown are what answers have added for the engine: of TLS, nothing but this
+// tells when a server's certificate ends.
+func (t *translation) shown(r *plan.Rule) []*corev3.HeaderValueOption {
+	for _, target := range r.Leads() {
+		if b := t.backends[target.Backend]; b != nil && b.TLS != nil {
+			return []*corev3.HeaderValueOption{{
+				Header:       &corev3.HeaderValue{Key: HeaderEnds, Value: "%UPSTREAM_PEER_CERT_V_END(%s)%"},
+				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+			}}
+		}
+	}
+	return nil
 }
 
 func match(m *plan.Match) *routev3.RouteMatch {

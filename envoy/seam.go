@@ -50,6 +50,10 @@ const (
 // is chosen, and the filter of the cluster takes it out again.
 const HeaderCluster = "x-envoy-egret-cluster"
 
+// HeaderEnds on an answer says when the certificate ends that its server showed,
+// in Unix seconds: Envoy adds it for the engine, which takes it out.
+const HeaderEnds = "x-egret-peer-ends"
+
 // HeaderRetry on an answer, set by the filter of a cluster, makes Envoy try
 // once more (retriable-headers). It never reaches a client.
 const HeaderRetry = "x-egret-retry"

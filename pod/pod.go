@@ -20,10 +20,12 @@ import (
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/feed"
 	"github.com/egret-gateway/egret/feed/token"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/ident/kube"
 	"github.com/egret-gateway/egret/provider"
 	"github.com/egret-gateway/egret/provider/account"
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 	"github.com/egret-gateway/egret/telemetry"
@@ -75,6 +77,9 @@ type plane interface {
 	run(ctx context.Context) error
 }
 
+// known is where the name of a backend led last.
+type known = func(*plan.Backend) ([]netip.Addr, time.Time, error)
+
 // pod is one running data plane.
 type pod struct {
 	o       Options
@@ -88,6 +93,8 @@ type pod struct {
 	open    func(context.Context, feed.Settings, *telemetry.Metrics, *slog.Logger) (*state, error)
 	state   *state // after the first feed
 	plane   plane
+	book    *sight.Book
+	known   atomic.Pointer[known]
 	notice  time.Duration
 
 	last atomic.Pointer[feed.Feed]
@@ -107,9 +114,16 @@ func newPod(o Options) *pod {
 	if o.Keep == "" {
 		o.Keep = KeepPath
 	}
-	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics(), guard: guard, open: openState, notice: notice}
+	p := &pod{o: o, log: o.Log, denials: kube.NewDenials(time.Now), proof: proof{file: o.ProofFile}, metrics: telemetry.NewMetrics(), guard: guard, open: openState, notice: notice, book: &sight.Book{}}
+	p.metrics.Watch(func() []sight.Fact { p.look(); return p.book.Facts() })
+	teller := &feed.Teller{Node: o.Node, Book: p.book, Look: p.look}
 	p.feed.Stream = xds.Client{
 		Target: o.XDSAddress, Node: o.Node, Agent: "egret-" + o.Plane, Version: o.Version, Log: o.Log,
+		Beside: func(ctx context.Context, conn grpc.ClientConnInterface) {
+			if err := teller.Tell(ctx, conn); err != nil && ctx.Err() == nil {
+				o.Log.Info("the controller is not told what is seen of backends", "error", err)
+			}
+		},
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(token.TLS(o.CAFile)), grpc.WithPerRPCCredentials(token.File(o.TokenFile))},
 	}
 	p.feed.Name = fmt.Sprintf("pod %s (egret %s)", os.Getenv("POD_NAME"), o.Version)
@@ -217,13 +231,16 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 		},
 		Limiter: telemetry.Timed{Limiter: state.limiter, Metrics: p.metrics}, Record: p.recorder(state, f.Settings.AccessLog),
 		Now: time.Now, NewID: newID, Random: random, Log: p.log, Proof: p.proof.of, Routed: p.o.Plane == source.PlaneEnvoy,
-		Instance: cluster(p.o.Config), Accounts: accounts,
+		Instance: cluster(p.o.Config), Accounts: accounts, Sight: p.book,
 	})
+	where := known(dialer.Known)
 	if p.o.Plane == source.PlaneEnvoy {
-		p.plane = newBeside(p.o, e, p.proof.hop, dialer)
+		b := newBeside(p.o, e, p.proof.hop, dialer)
+		p.plane, where = b, b.endpoints.Known
 	} else {
 		p.plane = newNative(p.o, e, pool, p.proof.hop)
 	}
+	p.known.Store(&where)
 	p.state = state
 	// Requests that end last are charged and accounted for too: the state is
 	// kept until the plane has ended.
@@ -232,6 +249,13 @@ func (p *pod) build(ctx context.Context, group *errgroup.Group, f *feed.Feed) er
 	group.Go(func() error { return state.run(after) })
 	group.Go(func() error { return accounts.Run(after) })
 	return nil
+}
+
+// look notes where the names of backends lead.
+func (p *pod) look() {
+	if where := p.known.Load(); where != nil {
+		p.book.Look(*where)
+	}
 }
 
 // recorder hands every Record to those who read it.

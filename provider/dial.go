@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/egret-gateway/egret/plan"
 )
@@ -213,6 +214,15 @@ func (d *Dialer) open(ctx context.Context, network, host string, port uint16, ch
 		}}
 		return guarded.DialContext(ctx, network, netip.AddrPortFrom(a, port).String())
 	})
+}
+
+// Known is what the last lookup of a backend's name came to, without a new one;
+// at is zero when there was none, or when the name is not looked up here.
+func (d *Dialer) Known(b *plan.Backend) (found []netip.Addr, at time.Time, err error) {
+	if b.Proxy != nil && !Local(b.Host) {
+		return nil, time.Time{}, nil
+	}
+	return d.known().last(b.Host)
 }
 
 // known is where names lead.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,6 +115,20 @@ func (n *names) ask(ctx context.Context, host string, a *answer) ([]netip.Addr, 
 		a.addrs[i] = a.addrs[i].Unmap()
 	}
 	return a.next(), nil
+}
+
+// last is what the last lookup of a name came to.
+func (n *names) last(host string) (found []netip.Addr, at time.Time, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := n.known[strings.ToLower(host)]
+	switch {
+	case a == nil:
+		return nil, time.Time{}, nil
+	case a.failed.After(a.at):
+		return nil, a.failed, a.err
+	}
+	return slices.Clone(a.addrs), a.at, nil
 }
 
 // entry is what is known of a name, the newest of mostNames. The caller holds

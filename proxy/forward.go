@@ -191,6 +191,9 @@ func (e *exchange) fail(err error) *engine.Refusal {
 // response asks the engine what to do with an answer.
 func (e *exchange) response(res *http.Response) engine.ResponsePlan {
 	head := engine.ResponseHead{Status: res.StatusCode, Header: res.Header}
+	if t := res.TLS; t != nil && len(t.PeerCertificates) > 0 {
+		head.Ends = t.PeerCertificates[0].NotAfter
+	}
 	p := e.x.Response(head)
 	if !p.Peek {
 		return p

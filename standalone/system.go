@@ -24,6 +24,7 @@ import (
 	"github.com/egret-gateway/egret/provider"
 	"github.com/egret-gateway/egret/provider/account"
 	"github.com/egret-gateway/egret/proxy"
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/source/file"
 	"github.com/egret-gateway/egret/store"
@@ -106,13 +107,14 @@ func New(ctx context.Context, o Options) (*System, error) {
 	s.source = file.New(o.Files)
 	s.maas = &maas.Server{Cluster: s.realm, Keys: s.store, Config: maas.DefaultConfig(), Log: s.log, Audit: s.log.With("log", "audit")}
 	s.maas.Config.Namespace = MaaSNamespace
-	pool := provider.NewPool(&provider.Dialer{
+	dialer := &provider.Dialer{
 		Gateway: func(ctx context.Context, gateway string, port int32) (c conn, err error) {
 			return s.plane.Dial(ctx, gateway, port)
 		},
 		Memory: s.inner.dial,
 		Names:  s.o.Resolve.Lookup,
-	})
+	}
+	pool, book := provider.NewPool(dialer), &sight.Book{}
 	s.office = account.New(account.Options{HTTP: pool.Client(), Metadata: account.Metadata(), Getenv: os.Getenv, ReadFile: os.ReadFile, Log: s.log})
 	s.engine = engine.New(engine.Deps{
 		Auth: auth.Deps{
@@ -120,14 +122,16 @@ func New(ctx context.Context, o Options) (*System, error) {
 			Now: time.Now, Log: s.log,
 		},
 		Limiter: telemetry.Timed{Limiter: s.limiter, Metrics: s.metrics}, Record: s.recorder(), Now: time.Now, NewID: newID, Random: random, Log: s.log, BodyLimit: o.BodyLimit,
-		Instance: newID(), Accounts: s.office,
+		Instance: newID(), Accounts: s.office, Sight: book,
 	})
 	s.plane = proxy.New(proxy.Options{Engine: s.engine, Pool: pool, Listen: s.listen, Drain: o.Drain, Log: s.log})
 	s.sims = &simulators{log: s.log, services: s.inner}
 	s.admin = &admin.Server{
 		Token: o.AdminToken, Version: o.Version, Engine: s.engine, Ledger: s.store, Settle: s.writer.Sync, Metrics: s.metrics.Registry,
 		Ready: s.ready, Log: s.log,
+		Seen: func() []sight.Fact { book.Look(dialer.Known); return book.Facts() },
 	}
+	s.metrics.Watch(s.admin.Seen)
 	s.metrics.Gauge("egret_ledger_lost_entries", "Ledger entries that could not be written.", func() float64 { return float64(s.writer.Lost()) })
 	return s, nil
 }

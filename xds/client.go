@@ -61,6 +61,9 @@ type Client struct {
 	Types   []string
 	// Dial makes the connection to an address; nil dials TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Beside is called with each connection once a stream on it was accepted, and
+	// may call other services there until ctx ends; nil = there are none.
+	Beside func(ctx context.Context, conn grpc.ClientConnInterface)
 	// Told is called when State.Connected changes; nil = nobody wants to know.
 	Told func(connected bool)
 	Log  *slog.Logger     // nil = none
@@ -150,6 +153,11 @@ func (c *Client) once(ctx context.Context, apply func(context.Context, Change) e
 	}
 	if silent.Stop() && accepted != nil { // nil: refused, as Recv tells
 		c.connected()
+		if c.Beside != nil {
+			var beside sync.WaitGroup
+			defer func() { cancel(nil); beside.Wait() }()
+			beside.Go(func() { c.Beside(ctx, conn) })
+		}
 	}
 	for {
 		m, err := stream.Recv()

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -70,7 +71,8 @@ type destination struct {
 type name struct {
 	addrs   []netip.Addr // checked, sorted
 	known   bool         // it has been looked up, with whatever result
-	failing bool
+	failed  error        // of the last lookup
+	at      time.Time
 	refused []netip.Addr // that the log has already
 	due     time.Time
 }
@@ -213,15 +215,14 @@ func (s *Server) refresh(ctx context.Context, host string) {
 		return
 	}
 	n.due = s.opts.Now().Add(s.opts.Every*3/4 + rand.N(s.opts.Every/2+1))
-	n.known = true
-	if err != nil {
-		if !n.failing {
+	n.known, n.at = true, s.opts.Now()
+	was := n.failed
+	if n.failed = err; err != nil {
+		if was == nil {
 			s.opts.Log.Warn("a backend's name cannot be looked up; its last addresses serve on", "host", host, "addresses", len(n.addrs), "error", err)
 		}
-		n.failing = true
 		return
 	}
-	n.failing = false
 	n.addrs = s.check(n, host, found)
 }
 
@@ -232,6 +233,29 @@ func (s *Server) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return s.opts.Lookup(ctx, host)
+}
+
+// Known is what the last lookup of a backend's name came to; at is zero when
+// there was none, or when the name is not looked up here.
+func (s *Server) Known(b *plan.Backend) (found []netip.Addr, at time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to, ok := s.backends[b.Name]
+	n := s.hosts[to.host]
+	if !ok || to.relay != "" || to.shut || n == nil {
+		return nil, time.Time{}, nil
+	}
+	if n.failed != nil {
+		return nil, n.at, n.failed
+	}
+	there, _ := s.addresses(b.Name, to)
+	if len(there) == 0 && n.known {
+		return nil, n.at, fmt.Errorf("%s leads to no address that may be dialled", to.host)
+	}
+	for _, a := range there {
+		found = append(found, a.Addr())
+	}
+	return found, n.at, nil
 }
 
 // check leaves out what must not be dialled and says so once. The caller holds

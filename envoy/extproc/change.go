@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/egret-gateway/egret/engine"
+	"github.com/egret-gateway/egret/envoy"
 )
 
 // own are the fields by which Envoy frames a message and keeps a connection;
@@ -85,6 +86,7 @@ func immediate(r *engine.Refusal, id string) *extproc.ProcessingResponse {
 	if id != "" {
 		c.set("x-request-id", id)
 	}
+	c.remove(envoy.HeaderEnds)
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extproc.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},

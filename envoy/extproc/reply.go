@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
+	"time"
 
 	filter "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -75,6 +76,12 @@ func (f *flow) responseHeaders(m *extproc.ProcessingRequest, r *extproc.HttpHead
 func (f *flow) plan(status int, h http.Header) engine.ResponsePlan {
 	head := engine.ResponseHead{Status: status, Header: h.Clone(), Body: f.peeked}
 	head.Header.Del(envoy.HeaderRetry)
+	if f.attempt.Backend.TLS != nil {
+		if n, err := strconv.ParseInt(h.Get(envoy.HeaderEnds), 10, 64); err == nil {
+			head.Ends = time.Unix(n, 0)
+		}
+		head.Header.Del(envoy.HeaderEnds)
+	}
 	p := f.x.Response(head)
 	if p.Peek || p.Retry {
 		n := f.x.Record.Attempts

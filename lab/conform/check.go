@@ -3,6 +3,7 @@ package conform
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,11 @@ func (s *Step) check(t *testing.T, n int, o *Observed) {
 	}
 	if len(o.Calls) != calls {
 		fail("%d upstream calls, want %d", len(o.Calls), calls)
+	}
+	for _, want := range s.Sights {
+		if !slices.ContainsFunc(o.Sights, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			fail("known of backends is %q, want %q among it", o.Sights, want)
+		}
 	}
 	for i := range s.Seen {
 		if i < len(o.Calls) {

@@ -23,8 +23,11 @@ var differences = []difference{{
 	scenario: "maas-100 what came before", requests: []int{4}, forget: []string{"status", "header", "body", "broken", "record status", "record code", "record sent"},
 	why: "the head of half an answer has left, or else the break comes while it is on its way; neither can become an answer of ours",
 }, {
-	scenario: "TLS is what the destination asks for", requests: []int{15}, forget: []string{"body", "record code", "record sent"},
+	scenario: "TLS is what the destination asks for", requests: []int{15}, forget: []string{"body", "record code", "record sent", "sights"},
 	why: "under TLS 1.3 a server refuses a client after the handshake, of which Envoy says only that the connection ended",
+}, {
+	scenario: "TLS is what the destination asks for", requests: []int{16, 17}, forget: []string{"sights"},
+	why: "and so nothing is known then of what it was about",
 }, {
 	scenario: "a bridge to a second gateway", forget: []string{"gateway default/poc-gateway"},
 	why: "to the second of two gateways in pods the first is a client like others: it reads the call itself",
@@ -121,6 +124,8 @@ func (o Observed) without(what string) Observed {
 		o.Calls = nil
 	case "records":
 		o.Records = nil
+	case "sights":
+		o.Sights = nil
 	default:
 		if gateway, ok := strings.CutPrefix(what, "gateway "); ok {
 			o.Records = slices.DeleteFunc(slices.Clone(o.Records), func(r map[string]any) bool { return r["gateway"] == gateway })

@@ -3,6 +3,7 @@ package conform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -22,7 +23,8 @@ type Observed struct {
 	After   time.Duration // until the head came
 	Calls   []Call
 	Records []map[string]any
-	Stuck   string // the first piece of a stream that did not come when it was sent
+	Sights  []string // what is known of backends then, and which policy has refused: see sights
+	Stuck   string   // the first piece of a stream that did not come when it was sent
 }
 
 // play runs the steps against a body in a bubble and returns what was
@@ -100,7 +102,28 @@ func (w *World) step(body Body, s *Step, records int) (*Observed, error) {
 	for _, r := range w.recorded() {
 		o.Records = append(o.Records, flat(&r))
 	}
+	o.Sights = w.sights()
 	return o, nil
+}
+
+// sights are what was last seen of backends, without words, which are each
+// body's own: "+Connected XBackend ns/x until 2027-01-01"; and who has refused
+// calls since the last step.
+func (w *World) sights() (out []string) {
+	for _, f := range w.book.Facts() {
+		line := "-" + string(f.Kind) + " " + f.Object
+		if f.Good {
+			line = "+" + line[1:]
+		}
+		if !f.Ends.IsZero() {
+			line += " until " + f.Ends.UTC().Format(time.DateOnly)
+		}
+		out = append(out, line)
+	}
+	for _, r := range w.book.Refusals() {
+		out = append(out, fmt.Sprintf("%s refused %d: %d %s", r.Object, r.Calls, r.Status, r.Code))
+	}
+	return out
 }
 
 // read takes the pieces of a stream as they come and lets the upstream send

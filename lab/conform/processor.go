@@ -74,6 +74,7 @@ type flow struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	due    time.Time // of the whole request; zero = never
+	ends   time.Time // the certificate of whoever answered
 }
 
 var errTime = errors.New("the time is over")
@@ -159,6 +160,9 @@ func (f *flow) try(a *engine.Attempt) (status int, header http.Header, body io.R
 	if err != nil {
 		return 0, nil, nil, err
 	}
+	if res.TLS != nil {
+		f.ends = res.TLS.PeerCertificates[0].NotAfter
+	}
 	return res.StatusCode, res.Header, res.Body, nil
 }
 
@@ -226,10 +230,10 @@ func (f *flow) outcome() engine.Outcome {
 
 // responseHeaders passes an answer's head on.
 func (f *flow) responseHeaders(status int, header http.Header, body io.ReadCloser) (out *Response, retry bool) {
-	p := f.x.Response(engine.ResponseHead{Status: status, Header: header})
+	p := f.x.Response(engine.ResponseHead{Status: status, Header: header, Ends: f.ends})
 	if p.Peek {
 		first, _ := io.ReadAll(io.LimitReader(body, 64<<10))
-		p = f.x.Response(engine.ResponseHead{Status: status, Header: header, Body: append([]byte{}, first...)})
+		p = f.x.Response(engine.ResponseHead{Status: status, Header: header, Ends: f.ends, Body: append([]byte{}, first...)})
 		body = &rewound{io.MultiReader(bytes.NewReader(first), body), body}
 	}
 	if p.Retry {

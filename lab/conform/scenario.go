@@ -43,6 +43,7 @@ type Step struct {
 	Seen   []View           `json:"seen,omitempty"`
 	Record map[string]any   `json:"record,omitempty"`  // of the last exchange to end
 	Hops   []map[string]any `json:"records,omitempty"` // of all exchanges, in the order they end
+	Sights []string         `json:"sights,omitempty"`  // among what is known of backends then, each the beginning of a line
 	Why    string           `json:"why,omitempty"`     // a pattern for the reason in a record, which each body words for itself
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/policy/auth"
 	"github.com/egret-gateway/egret/policy/quota"
+	"github.com/egret-gateway/egret/sight"
 )
 
 // bodyLimit is what a gateway reads of a request's body, small so that
@@ -25,6 +26,7 @@ type World struct {
 	clock    *clock
 	upstream *upstream
 	realm    *realm
+	book     *sight.Book
 	counters *counters
 
 	mu      sync.Mutex
@@ -44,7 +46,7 @@ type Body interface {
 // newWorld makes a world that serves nothing yet. Its backends are at l.
 func newWorld(p *plan.Plan, r *realm, c *clock, l net.Listener) *World {
 	w := &World{
-		Plan: p, clock: c, upstream: newUpstream(c, l), realm: r, ended: make(chan struct{}, 1000),
+		Plan: p, clock: c, upstream: newUpstream(c, l), realm: r, book: &sight.Book{}, ended: make(chan struct{}, 1000),
 		counters: &counters{Memory: quota.NewMemory(quota.Options{Now: c.Now})},
 	}
 	w.Engine = engine.New(engine.Deps{
@@ -52,7 +54,7 @@ func newWorld(p *plan.Plan, r *realm, c *clock, l net.Listener) *World {
 			Reviewer: r, Authorizer: r, HTTP: tiers{}, Caches: auth.NewCaches(), Now: c.Now, Log: slog.New(slog.DiscardHandler),
 		},
 		Limiter: w.counters, Record: w.record, Now: c.Now, NewID: w.newID, Random: w.random,
-		Log: slog.New(slog.DiscardHandler), BodyLimit: bodyLimit, Routed: true,
+		Log: slog.New(slog.DiscardHandler), BodyLimit: bodyLimit, Routed: true, Sight: w.book,
 	})
 	return w
 }

@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// note has it seen that a backend answers, and what it says to the platform's
+// credential. Of a caller's own it says nothing about the backend.
+func (x *Exchange) note(h ResponseHead, now time.Time) {
+	if x.target == nil {
+		return
+	}
+	x.target.seen.Answered(now, h.Ends)
+	if x.payer == nil {
+		return
+	}
+	switch s := h.Status; {
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		x.target.seen.Refused(now, "The provider answers "+strconv.Itoa(s)+" to credential "+x.payer.plan.Name+".")
+	case s >= 200 && s <= 299, s == http.StatusTooManyRequests: // other errors may come before anybody looks at a credential
+		x.target.seen.Took(now)
+	}
+}
+
+// unreached has it seen that no connection to the backend came about.
+func (x *Exchange) unreached(f Failure, detail string) {
+	if x.target != nil && (f == NoConnect || f == NoEndpoint) {
+		x.target.seen.Unreached(x.engine.deps.Now(), detail)
+	}
+}

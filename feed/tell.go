@@ -1,0 +1,183 @@
+package feed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/egret-gateway/egret/sight"
+	"github.com/egret-gateway/egret/xds"
+)
+
+// Word is what a pod tells its controller, in JSON within a BytesValue.
+type Word struct {
+	Node     string          `json:"node"`               // the pod's xDS node id
+	Facts    []sight.Fact    `json:"facts,omitempty"`    // that are news
+	Refusals []sight.Refusal `json:"refusals,omitempty"` // since the word before
+}
+
+// telling is the stream of words, on the connection that the feed comes by.
+const (
+	tellingService = "egret.dev.Sight"
+	tellingMethod  = "Tell"
+)
+
+// Bounds of a word, and how soon what becomes known is told.
+const (
+	mostTold  = 512 // facts, and as many refusals
+	tellEvery = time.Second
+	// A fact that is still so is told again after stillSo, and one that is as
+	// good as before in other words, such as a name that leads to other addresses
+	// each time, after reworded.
+	stillSo  = 5 * time.Minute
+	reworded = time.Minute
+)
+
+// Teller tells the controller what a pod sees.
+type Teller struct {
+	Node string
+	Book *sight.Book
+	Look func() // brings Book up to date before it is read; nil = it is
+}
+
+// Tell tells over conn until ctx ends: first all that is known, then what is
+// new. A controller that does not listen, as those of releases before, is told
+// nothing.
+func (t *Teller) Tell(ctx context.Context, conn grpc.ClientConnInterface) error {
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{StreamName: tellingMethod, ClientStreams: true}, "/"+tellingService+"/"+tellingMethod)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- stream.RecvMsg(&emptypb.Empty{}) }()
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	told := map[string]sight.Fact{}
+	for {
+		if t.Look != nil {
+			t.Look()
+		}
+		w := Word{Node: t.Node, Refusals: t.Book.Refusals()}
+		for _, f := range t.Book.Facts() {
+			key := f.Object + " " + string(f.Kind)
+			if was, ok := told[key]; (!ok || due(was, f)) && len(w.Facts) < mostTold {
+				w.Facts = append(w.Facts, f)
+				told[key] = f
+			}
+		}
+		w.Refusals = w.Refusals[:min(len(w.Refusals), mostTold)]
+		if len(w.Facts)+len(w.Refusals) > 0 {
+			b, err := json.Marshal(w)
+			if err != nil {
+				return err
+			}
+			if err := stream.SendMsg(wrapperspb.Bytes(b)); err != nil && !errors.Is(err, io.EOF) { // of which ended tells why
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case err := <-ended:
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// due reports whether a fact is news beside what was told.
+func due(was, f sight.Fact) bool {
+	later := f.At.Sub(was.At)
+	switch {
+	case was.Same(f):
+		return later >= stillSo
+	case was.Good && f.Good && was.Ends.Equal(f.Ends):
+		return later >= reworded
+	}
+	return true
+}
+
+// Hearer takes words in. Its fields are set before Register.
+type Hearer struct {
+	// Authenticate is that of the xDS server on the same connections.
+	Authenticate func(context.Context) (xds.Peer, error)
+	// Heard is called with each word and who said it, a name that no two streams
+	// have; Left when that one will say no more.
+	Heard func(from string, w Word)
+	Left  func(from string)
+
+	streams atomic.Int64
+}
+
+// Register adds the service to g.
+func (h *Hearer) Register(g grpc.ServiceRegistrar) {
+	g.RegisterService(&grpc.ServiceDesc{
+		ServiceName: tellingService, HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{StreamName: tellingMethod, ClientStreams: true, Handler: func(_ any, s grpc.ServerStream) error { return h.listen(s) }}},
+	}, h)
+}
+
+// listen hears one pod out. It reads no faster than words are due, so that a pod
+// which talks without an end keeps nobody busy.
+func (h *Hearer) listen(s grpc.ServerStream) error {
+	who, err := h.Authenticate(s.Context())
+	if err != nil {
+		return status.Error(codes.Unauthenticated, "the token was not accepted; the controller's log says why")
+	}
+	from := who.Host + " " + strconv.FormatInt(h.streams.Add(1), 10)
+	defer h.Left(from)
+	for {
+		var m wrapperspb.BytesValue
+		if err := s.RecvMsg(&m); errors.Is(err, io.EOF) {
+			return s.SendMsg(&emptypb.Empty{})
+		} else if err != nil {
+			return err
+		}
+		w, err := readWord(m.GetValue())
+		if err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		if !who.Nodes(w.Node) {
+			return status.Errorf(codes.PermissionDenied, "the token does not speak for node %q", w.Node)
+		}
+		h.Heard(from, w)
+		select {
+		case <-time.After(tellEvery / 4):
+		case <-s.Context().Done():
+			return nil
+		}
+	}
+}
+
+func readWord(b []byte) (w Word, err error) {
+	if err := json.Unmarshal(b, &w); err != nil {
+		return w, errors.New("the word is not understood")
+	}
+	if len(w.Facts) > mostTold || len(w.Refusals) > mostTold {
+		return w, errors.New("the word is too long")
+	}
+	for i := range w.Facts {
+		if err := w.Facts[i].Check(); err != nil {
+			return w, err
+		}
+	}
+	for i := range w.Refusals {
+		if err := w.Refusals[i].Check(); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
