@@ -36,7 +36,7 @@ type Server struct {
 	Ready   func() error
 	// Seen returns what was last seen of backends; nil shows nothing of it.
 	Seen func() []sight.Fact
-	Log     *slog.Logger
+	Log  *slog.Logger
 	// Listener is what Run serves and closes.
 	Listener net.Listener
 
