@@ -17,10 +17,13 @@ spec:
       containers:
         - name: answer
           image: localhost/answer:dev
+          args: [-tls-cert, /tls/tls.crt, -tls-key, /tls/tls.key]
+          volumeMounts: [{name: tls, mountPath: /tls}]
           ports: [{name: web, containerPort: 8080}]
           readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
           resources: {requests: {cpu: 5m, memory: 16Mi}}
           securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+      volumes: [{name: tls, secret: {secretName: answer-tls}}]
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -71,7 +74,7 @@ spec: {selector: {app: nobody}, ports: [{port: 80}]}
 apiVersion: v1
 kind: Service
 metadata: {name: outside}
-spec: {type: LoadBalancer, selector: {app: answer}, ports: [{port: 80, targetPort: 8080}]}
+spec: {type: LoadBalancer, selector: {app: answer}, ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}]}
 `
 
 // gateways are those of a plane that run. The parameters ask for little, as

@@ -5,12 +5,14 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,23 +73,53 @@ func (w *world) clusters(t *testing.T, p *plane) {
 	})
 }
 
-// external gives a name outside the cluster to a program in it, which stands
+// outside is the address by which what routes lead to is called from outside the
+// cluster.
+func (w *world) outside(t *testing.T) (ip string) {
+	t.Helper()
+	w.Eventually(t, soon, "an address", func() error {
+		if ip, _ = at(w.Object(t, "services", w.site, "outside"), "status.loadBalancer.ingress.0.ip").(string); net.ParseIP(ip) == nil {
+			return fmt.Errorf("%q", ip)
+		}
+		return nil
+	})
+	return ip
+}
+
+// external gives names outside the cluster to a program in it, which stands
 // in for the internet.
-func (w *world) external(t *testing.T, name, ip string) {
+func (w *world) external(t *testing.T, ip string, names ...string) {
 	t.Helper()
 	const file = "extra-hosts"
-	set := func(lines string) error {
+	set := func() error {
+		lines := "127.0.0.1 localhost\n"
+		for _, name := range slices.Sorted(maps.Keys(w.hosts)) {
+			lines += w.hosts[name] + " " + name + "\n"
+		}
 		b, err := json.Marshal(map[string]any{"data": map[string]string{file: lines}})
 		if err == nil {
 			_, err = w.Try("patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p", string(b))
 		}
 		return err
 	}
-	if err := set(ip + " " + name + "\n"); err != nil {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.hosts == nil {
+		w.hosts = map[string]string{}
+	}
+	for _, name := range names {
+		w.hosts[name] = ip
+	}
+	if err := set(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := set("127.0.0.1 localhost\n"); err != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, name := range names {
+			delete(w.hosts, name)
+		}
+		if err := set(); err != nil {
 			t.Log(err)
 		}
 	})
@@ -98,28 +130,26 @@ func (w *world) external(t *testing.T, name, ip string) {
 // samples applies the prototype's sample as it is and makes the checks of its
 // demo, then those of the seed's script for kind.
 func (w *world) samples(t *testing.T) {
-	ip := ""
-	w.Eventually(t, soon, "an address", func() error {
-		if ip, _ = at(w.Object(t, "services", w.site, "outside"), "status.loadBalancer.ingress.0.ip").(string); net.ParseIP(ip) == nil {
-			return fmt.Errorf("%q", ip)
+	w.external(t, w.outside(t), "httpbin.org")
+	for _, x := range []struct {
+		name, sample string
+		port, passes int
+	}{{"demo/httpbin", "httpbin", 80, 10}, {"demo/httpbin-tls", "httpbin-tls", 8080, 9}} {
+		sample, err := os.ReadFile("testdata/" + x.sample + ".yaml")
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
-	w.external(t, "httpbin.org", ip)
-	sample, err := os.ReadFile("testdata/httpbin.yaml")
-	if err != nil {
-		t.Fatal(err)
+		t.Cleanup(func() { w.Finally(t, "delete", "--ignore-not-found", "-f", "testdata/"+x.sample+".yaml") })
+		w.Put(t, "default", string(sample))
+		t.Run("gateway-137 the checks of "+x.name, func(t *testing.T) {
+			w.gatewayHas(t, late, "default", x.sample+"-gateway", "Programmed=True")
+			w.Kubectl(t, "wait", "pod", "-n", "default", "-l", "app=envoy-"+x.sample+"-gateway", "--for=condition=Ready", "--timeout="+late.String())
+			out := w.Script(t, nil, strings.NewReplacer("SAMPLE", x.sample, "PORT", fmt.Sprint(x.port), "LOCAL", fmt.Sprint(18000+x.port)).Replace(demo))
+			if out.Code != 0 || strings.Count(out.Stdout, "PASS") != x.passes || strings.Contains(out.Stdout, "FAIL") {
+				t.Errorf("exit status %d\n%s%s", out.Code, out.Stdout, out.Stderr)
+			}
+		})
 	}
-	t.Cleanup(func() { w.Finally(t, "delete", "--ignore-not-found", "-f", "testdata/httpbin.yaml") })
-	w.Put(t, "default", string(sample))
-	t.Run("gateway-137 the checks of demo/httpbin", func(t *testing.T) {
-		w.gatewayHas(t, late, "default", "httpbin-gateway", "Programmed=True")
-		w.Kubectl(t, "wait", "pod", "-n", "default", "-l", "app=envoy-httpbin-gateway", "--for=condition=Ready", "--timeout="+late.String())
-		out := w.Script(t, nil, demo)
-		if out.Code != 0 || strings.Count(out.Stdout, "PASS") != 10 || strings.Contains(out.Stdout, "FAIL") {
-			t.Errorf("exit status %d\n%s%s", out.Code, out.Stdout, out.Stderr)
-		}
-	})
 	t.Run("gateway-39 gateway-43 its objects and its node have the names of the list", func(t *testing.T) {
 		if err := w.there("default", "envoy-httpbin-gateway", true, "deployments", "services", "serviceaccounts", "configmaps"); err != nil {
 			t.Fatal(err)
@@ -134,23 +164,25 @@ func (w *world) samples(t *testing.T) {
 	t.Run("gateway-138 the checks of the seed's script", func(t *testing.T) { w.kind(t) })
 }
 
-// demo is what demo/httpbin checks, in its order.
+// demo is what the prototype's demo of a sample checks, in its order; the ninth
+// only without TLS.
 const demo = `
 check() { if [ "$2" = "$3" ]; then echo "PASS $1"; else echo "FAIL $1: $2"; fi; }
 status() { kubectl get "$1" -o "jsonpath=$2"; }
 check 1 "$(status gatewayclass/wg-ai-gateway '{.status.conditions[?(@.type=="Accepted")].status}')" True
-check 2 "$(status gateway/httpbin-gateway '{.status.conditions[?(@.type=="Programmed")].status}')" True
-check 3 "$(status httproute/httpbin-route '{.status.parents[0].conditions[?(@.type=="Accepted")].status}')" True
-check 4 "$(kubectl get pod -l app=envoy-httpbin-gateway -o 'jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}')" True
-kubectl port-forward svc/envoy-httpbin-gateway 18080:80 >/dev/null 2>&1 &
+check 2 "$(status gateway/SAMPLE-gateway '{.status.conditions[?(@.type=="Programmed")].status}')" True
+check 3 "$(status httproute/SAMPLE-route '{.status.parents[0].conditions[?(@.type=="Accepted")].status}')" True
+check 4 "$(kubectl get pod -l app=envoy-SAMPLE-gateway -o 'jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}')" True
+url=http://127.0.0.1:LOCAL
+kubectl port-forward svc/envoy-SAMPLE-gateway LOCAL:PORT >/dev/null 2>&1 &
 forward=$!
-for i in {1..100}; do curl -s -o /dev/null http://127.0.0.1:18080/ && break; sleep 0.1; done
-for i in {1..100}; do [ "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18080/get)" = 200 ] && break; sleep 0.5; done
-check 6 "$(curl -s -o /tmp/body.$$ -w '%{http_code}' http://127.0.0.1:18080/get)" 200
+for i in {1..100}; do curl -s -o /dev/null $url/ && break; sleep 0.1; done
+for i in {1..100}; do [ "$(curl -s -o /dev/null -w '%{http_code}' $url/get)" = 200 ] && break; sleep 0.5; done
+check 6 "$(curl -s -o /tmp/body.$$ -w '%{http_code}' $url/get)" 200
 check 7 "$(grep -c '"url"' /tmp/body.$$)" 1
 check 8 "$(grep -c 'httpbin.org' /tmp/body.$$)" 1
-check 9 "$(grep -c 'X-Envoy-Expected-Rq-Timeout-Ms' /tmp/body.$$)" 1
-check 10 "$(curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:18080/nonexistent)" 404
+[ SAMPLE = httpbin-tls ] || check 9 "$(grep -c 'X-Envoy-Expected-Rq-Timeout-Ms' /tmp/body.$$)" 1
+check 10 "$(curl -s -o /dev/null -w '%{http_code}' $url/nonexistent)" 404
 check 5 "$(kill -0 $forward && echo up)" up
 rm -f /tmp/body.$$
 `

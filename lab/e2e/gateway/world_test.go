@@ -9,10 +9,12 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/egret-gateway/egret/lab/cluster"
+	"github.com/egret-gateway/egret/lab/fake"
 	"github.com/egret-gateway/egret/lab/stage"
 )
 
@@ -58,6 +60,10 @@ type world struct {
 	*stage.Stage
 	site   string // namespace of what routes lead to
 	planes []*plane
+	ca     *fake.CA // of what speaks TLS there
+
+	mu    sync.Mutex
+	hosts map[string]string // addresses of names outside the cluster
 }
 
 // plane is one of the two, with Gateways of its class.
@@ -85,7 +91,7 @@ func TestGateway(t *testing.T) {
 			"references": w.references, "weights": w.weights, "listeners": w.listeners, "attachment": w.attachment,
 			"changes": w.changes, "foreign": w.foreign, "classes": w.classes, "objects": w.objects, "parameters": w.parameters,
 			"ghosts": w.ghosts, "pods": w.pods, "identity": w.identity, "refusals": w.refusals, "backends": w.backends,
-			"controller": w.running, "streams": w.streams, "clusters": w.clusters,
+			"controller": w.running, "streams": w.streams, "clusters": w.clusters, "partner": w.partner,
 		} {
 			for _, p := range w.planes {
 				t.Run(name+" on "+p.name, func(t *testing.T) { t.Parallel(); part(t, p) })
@@ -102,7 +108,7 @@ func TestGateway(t *testing.T) {
 // build makes what the parts share.
 func (w *world) build(t *testing.T) {
 	w.site = w.Namespace(t)
-	w.Put(t, w.site, site)
+	w.Put(t, w.site, w.authority(t)+"---"+site)
 	for _, p := range w.planes {
 		p.ns = w.Namespace(t)
 		// gateway 42: nothing but the restricted profile may run there.
