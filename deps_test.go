@@ -26,7 +26,7 @@ store                :
 manifests            :
 dialect              :
 provider             : plan
-provider/account     : api plan
+provider/account     : api plan provider
 policy/rule          : plan
 policy/quota         : store
 policy/ident         : plan

@@ -224,18 +224,18 @@ func itemsOf(a *plan.Account, data map[string][]byte) (map[string][]byte, error)
 		}
 		item, there := data[key]
 		if !there {
-			return nil, fmt.Errorf("has no key %s", key)
+			return nil, fmt.Errorf("has nothing under %q", key)
 		}
 		if a.Scheme == plan.SchemeGCP && key == a.Key { // a document, of which nothing is sent
 			if _, err := creds.ServiceAccount(item); err != nil {
-				return nil, fmt.Errorf("has a key %s that %w", key, err)
+				return nil, fmt.Errorf("does not work: what is under %q %w", key, err)
 			}
 			items[key] = item
 			continue
 		}
 		v, err := creds.Value(item)
 		if err != nil {
-			return nil, fmt.Errorf("has a key %s that %w", key, err)
+			return nil, fmt.Errorf("does not work: what is under %q %w", key, err)
 		}
 		items[key] = []byte(v)
 	}

@@ -74,8 +74,7 @@ func (c *compiler) certificate(from referrer, ref gwv1.SecretObjectReference) (s
 		return "", problemf(invalid, "A certificate cannot be read from %s %s; name a Secret.", deref(ref.Kind, ""), target)
 	}
 	if !c.granted(from, referent{"", []string{"Secret"}, target.ns, target.name}) {
-		return "", problemf(string(gwv1.ListenerReasonRefNotPermitted),
-			"Secret %s is in another namespace, and no ReferenceGrant there lets %s in %s use it.", target, from.kind, from.namespace)
+		return "", ungranted("Secret", target, from)
 	}
 	secret := c.index.secrets[target]
 	if secret == nil {

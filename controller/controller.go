@@ -255,7 +255,7 @@ func (c *Controller) loop(ctx context.Context) {
 		case found := <-c.ranges.found:
 			c.ranged(found)
 		case h := <-c.heard:
-			if !c.listen(h, time.Now()) {
+			if !c.listenAll(h) {
 				continue
 			}
 		case <-patience.C:

@@ -250,6 +250,7 @@ func (c *Controller) led() {
 		return
 	}
 	c.since, c.stale = c.now(), true
+	c.sights = sights{} // what was known before is older than what another leader has said
 	for key, g := range c.gateways {
 		c.fleets.want(key, g.fleet)
 	}

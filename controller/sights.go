@@ -28,13 +28,13 @@ const refusedEvery = 5 * time.Minute
 
 // sights are what pods see of backends, and what was said of it.
 type sights struct {
-	pods     map[host]map[topic]sight.Fact
-	told     map[topic]saying
-	refusals map[refusals]sight.Refusal // by what was told when, and those since
+	pods    map[speaker]map[topic]sight.Fact
+	said    map[topic]saying
+	refused map[refusal]turned
 }
 
-// host is a stream of a Gateway's pod.
-type host struct{ node, from string }
+// speaker is a stream of a Gateway's pod.
+type speaker struct{ node, from string }
 
 // topic is what a fact is about.
 type topic struct {
@@ -49,7 +49,18 @@ type saying struct {
 	bad   time.Time // when it was seen bad last
 }
 
-type refusals struct{ object, code string }
+// refusal is what an Event about refused calls is about.
+type refusal struct{ object, code string }
+
+// turned is the last refusal of its kind. Its Calls are those that no Event has
+// told of; since is when the last one did, zero = none.
+type turned struct {
+	sight.Refusal
+	since time.Time
+}
+
+// mostRefused bounds how many refusals are told apart.
+const mostRefused = 4096
 
 // heard is what a pod said; left is set when it will say no more.
 type heard struct {
@@ -74,11 +85,23 @@ func (c *Controller) handle(ctx context.Context, h heard) {
 	}
 }
 
+// listenAll is listen for a word and all others that wait.
+func (c *Controller) listenAll(h heard) (news bool) {
+	for {
+		news = c.listen(h) || news
+		select {
+		case h = <-c.heard:
+		default:
+			return news
+		}
+	}
+}
+
 // listen takes in what a pod said, and reports whether status may have to change.
 // A pod is believed about the backends and policies of its own Gateway only.
-func (c *Controller) listen(h heard, now time.Time) bool {
+func (c *Controller) listen(h heard) bool {
 	if h.left {
-		maps.DeleteFunc(c.sights.pods, func(at host, _ map[topic]sight.Fact) bool { return at.from == h.from })
+		maps.DeleteFunc(c.sights.pods, func(at speaker, _ map[topic]sight.Fact) bool { return at.from == h.from })
 		return false
 	}
 	for _, g := range c.gateways {
@@ -87,12 +110,8 @@ func (c *Controller) listen(h heard, now time.Time) bool {
 		}
 		own := g.objects()
 		its := func(object string) bool { return own[object] }
-		for _, r := range h.word.Refusals {
-			if its(r.Object) {
-				c.turned(r, now)
-			}
-		}
-		return c.sights.hear(host{g.node, h.from}, h.word.Facts, its)
+		turned := c.sights.turn(h.word.Refusals, its)
+		return c.sights.hear(speaker{g.node, h.from}, h.word.Facts, its) || turned
 	}
 	return false
 }
@@ -124,13 +143,13 @@ func (g *gateway) objects() map[string]bool {
 
 // hear keeps what a pod has seen, and reports whether there is anything to it
 // that status shows.
-func (s *sights) hear(from host, facts []sight.Fact, its func(object string) bool) (shown bool) {
+func (s *sights) hear(from speaker, facts []sight.Fact, its func(object string) bool) (shown bool) {
 	for _, f := range facts {
 		if !its(f.Object) || !sight.Shown(f.Object) {
 			continue
 		}
 		if s.pods == nil {
-			s.pods = map[host]map[topic]sight.Fact{}
+			s.pods = map[speaker]map[topic]sight.Fact{}
 		}
 		if s.pods[from] == nil {
 			s.pods[from] = map[topic]sight.Fact{}
@@ -150,18 +169,18 @@ func (s *sights) say(now time.Time) (out []sight.Fact, again time.Duration) {
 	for _, facts := range s.pods {
 		all = append(all, slices.Collect(maps.Values(facts))...)
 	}
-	if s.told == nil {
-		s.told = map[topic]saying{}
+	if s.said == nil {
+		s.said = map[topic]saying{}
 	}
 	for _, f := range sight.Worst(all) {
 		key := topic{f.Object, f.Kind}
-		was, said := s.told[key]
+		was, told := s.said[key]
 		if !f.Good {
 			was.bad = now
 		}
 		wait := time.Duration(0)
 		switch {
-		case !said, was.Good && !f.Good:
+		case !told, was.Good && !f.Good:
 		case f.Good && !was.Good:
 			wait = recovered - now.Sub(was.bad)
 		case was.Same(f):
@@ -176,42 +195,69 @@ func (s *sights) say(now time.Time) (out []sight.Fact, again time.Duration) {
 		} else if !was.Same(f) {
 			again = min(again, wait)
 		}
-		s.told[key] = was
+		s.said[key] = was
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(s.told), func(a, b topic) int {
+	for _, key := range slices.SortedFunc(maps.Keys(s.said), func(a, b topic) int {
 		if n := strings.Compare(a.object, b.object); n != 0 {
 			return n
 		}
 		return strings.Compare(string(a.kind), string(b.kind))
 	}) {
-		out = append(out, s.told[key].Fact)
+		out = append(out, s.said[key].Fact)
 	}
 	return out, again
 }
 
 // keep forgets what was said of objects that are gone.
 func (s *sights) keep(there func(object string) bool) {
-	maps.DeleteFunc(s.told, func(at topic, _ saying) bool { return !there(at.object) })
+	maps.DeleteFunc(s.said, func(at topic, _ saying) bool { return !there(at.object) })
 	for _, facts := range s.pods {
 		maps.DeleteFunc(facts, func(at topic, _ sight.Fact) bool { return !there(at.object) })
 	}
 }
 
-// turned tells of refusals as an Event on the policy, now and then (acceptance
-// gateway 118).
-func (c *Controller) turned(r sight.Refusal, now time.Time) {
-	s := &c.sights
-	if s.refusals == nil {
-		s.refusals = map[refusals]sight.Refusal{}
+// turn keeps refusals that a pod tells of until an Event does, and reports whether
+// there were any.
+func (s *sights) turn(rs []sight.Refusal, its func(object string) bool) (any bool) {
+	if s.refused == nil {
+		s.refused = map[refusal]turned{}
 	}
-	key := refusals{r.Object, r.Code}
-	was, told := s.refusals[key]
-	if r.Calls += was.Calls; told && now.Sub(was.At) < refusedEvery {
-		was.Calls = r.Calls
-		s.refusals[key] = was
-		return
+	for _, r := range rs {
+		key := refusal{r.Object, r.Code}
+		was, known := s.refused[key]
+		if !its(r.Object) || !known && len(s.refused) >= mostRefused {
+			continue
+		}
+		r.Calls += was.Calls
+		s.refused[key] = turned{r, was.since}
+		any = true
 	}
-	s.refusals[key] = sight.Refusal{At: now}
+	return any
+}
+
+// tell calls event for refusals, at once for the first of a kind and then now and
+// then for those since, and returns after how long to look again.
+func (s *sights) tell(now time.Time, event func(sight.Refusal)) (again time.Duration) {
+	again = idle
+	for key, r := range s.refused {
+		left := refusedEvery - now.Sub(r.since)
+		switch {
+		case left > 0 && r.Calls > 0:
+			again = min(again, left)
+		case left > 0:
+		case r.Calls == 0:
+			delete(s.refused, key)
+		default:
+			event(r.Refusal)
+			r.Calls, r.since = 0, now
+			s.refused[key] = r
+		}
+	}
+	return again
+}
+
+// turned tells of calls that a policy has refused (acceptance gateway 118).
+func (c *Controller) turned(r sight.Refusal) {
 	kind, name, _ := strings.Cut(r.Object, " ")
 	namespace, name, _ := strings.Cut(name, "/")
 	c.events.turned(&c.snapshot, source.Key{Kind: kind, Namespace: namespace, Name: name}, r)

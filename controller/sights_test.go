@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestSay(t *testing.T) {
 		var s sights
 		for i, x := range steps {
 			if x.fact.Kind != "" {
-				s.hear(host{"node", x.from}, []sight.Fact{x.fact}, all)
+				s.hear(speaker{"node", x.from}, []sight.Fact{x.fact}, all)
 			}
 			said, again := s.say(midnight.Add(x.at))
 			got := ""
@@ -74,10 +75,10 @@ func TestSay(t *testing.T) {
 		step{otherTrouble, "", sight.Fact{}, "expired", idle})
 
 	var s sights
-	s.hear(host{"node", "a"}, []sight.Fact{connected(true, "good", 0)}, all)
+	s.hear(speaker{"node", "a"}, []sight.Fact{connected(true, "good", 0)}, all)
 	s.say(midnight)
 	for _, at := range []time.Duration{time.Minute, stillSeen - time.Second, stillSeen} {
-		s.hear(host{"node", "a"}, []sight.Fact{connected(true, "good", at)}, all)
+		s.hear(speaker{"node", "a"}, []sight.Fact{connected(true, "good", at)}, all)
 		said, _ := s.say(midnight.Add(at))
 		if moved := !said[0].At.Equal(midnight); moved != (at == stillSeen) {
 			t.Errorf("after %v status says that it was seen %v", at, said[0].At)
@@ -88,9 +89,9 @@ func TestSay(t *testing.T) {
 // TestSaidStays: who has left takes nothing back, and an object that is gone does.
 func TestSaidStays(t *testing.T) {
 	c := &Controller{}
-	c.sights.hear(host{"node", "a"}, []sight.Fact{connected(true, "good", 0)}, func(string) bool { return true })
+	c.sights.hear(speaker{"node", "a"}, []sight.Fact{connected(true, "good", 0)}, func(string) bool { return true })
 	c.sights.say(midnight)
-	c.listen(heard{from: "a", left: true}, midnight)
+	c.listen(heard{from: "a", left: true})
 	if len(c.sights.pods) != 0 {
 		t.Error("what a pod saw that has left is kept")
 	}
@@ -117,16 +118,16 @@ func TestBelieved(t *testing.T) {
 	fact := func(object string) sight.Fact {
 		return sight.Fact{Object: object, Kind: sight.Connected, Good: true, At: midnight}
 	}
-	refusal := func(object, code string, calls int) sight.Refusal {
+	of := func(object, code string, calls int) sight.Refusal {
 		return sight.Refusal{Object: object, Code: code, Status: 403, Calls: calls, Text: "no tier"}
 	}
-	tell := func(at time.Duration, node string, w feed.Word) bool {
+	tell := func(node string, w feed.Word) bool {
 		w.Node = node
-		return c.listen(heard{from: "pod", word: w}, midnight.Add(at))
+		return c.listen(heard{from: "pod", word: w})
 	}
 	f := func(name string, node string, w feed.Word, want bool) {
 		t.Helper()
-		if got := tell(0, node, w); got != want {
+		if got := tell(node, w); got != want {
 			t.Errorf("%s: %v changes status, want %v", name, got, want)
 		}
 	}
@@ -145,28 +146,48 @@ func TestBelieved(t *testing.T) {
 			}
 		}
 	}
+	again := time.Duration(0)
 	refused := func(at time.Duration, rs ...sight.Refusal) []string {
-		tell(at, "node", feed.Word{Refusals: rs})
+		tell("node", feed.Word{Refusals: rs})
+		again = c.sights.tell(midnight.Add(at), c.turned)
 		return events()
 	}
 	// gateway-118: a denial makes an Event on the policy, and many make few.
-	steps := []struct {
-		at   time.Duration
-		r    sight.Refusal
-		want []string
-	}{
-		{0, refusal("AuthPolicy ns/p", "unauthorized", 1), []string{"Warning Refused A call was refused with 403 (unauthorized): no tier"}},
-		{time.Second, refusal("AuthPolicy ns/p", "unauthorized", 20), nil},
-		{time.Second, refusal("AuthPolicy ns/p", "unauthenticated", 2), []string{"Warning Refused 2 calls were refused, the last with 403 (unauthenticated): no tier"}},
-		{refusedEvery, refusal("AuthPolicy ns/p", "unauthorized", 1), []string{"Warning Refused 21 calls were refused, the last with 403 (unauthorized): no tier"}},
-		{refusedEvery + time.Second, refusal("AuthPolicy ns/p", "unauthorized", 1), nil},
-		{0, refusal("AuthPolicy other/p", "unauthorized", 1), nil},
-		{0, refusal("TokenRateLimitPolicy ns/q", "limited", 1), []string{"Warning Refused A call was refused with 403 (limited): no tier"}},
-		{0, refusal("RateLimitPolicy ns/c", "limited", 1), []string{"Warning Refused A call was refused with 403 (limited): no tier"}},
-	}
-	for i, s := range steps {
-		if diff := cmp.Diff(s.want, refused(s.at, s.r)); diff != "" {
-			t.Errorf("step %d (-want +got): %s", i, diff)
+	told := func(name string, at time.Duration, next time.Duration, want []string, rs ...sight.Refusal) {
+		t.Helper()
+		if diff := cmp.Diff(want, refused(at, rs...)); diff != "" || again != next {
+			t.Errorf("%s: looks again after %v, want %v (-want +got): %s", name, again, next, diff)
 		}
+	}
+	auth := func(code string, calls int) sight.Refusal { return of("AuthPolicy ns/p", code, calls) }
+	told("the first at once", 0, idle, []string{"Warning Refused A call was refused with 403 (unauthorized): no tier"}, auth("unauthorized", 1))
+	told("more of them later", time.Second, min(idle, refusedEvery-time.Second), nil, auth("unauthorized", 20))
+	told("others at once", time.Second, idle, []string{"Warning Refused 2 calls were refused, the last with 403 (unauthenticated): no tier"}, auth("unauthenticated", 2))
+	told("when it is time, also without another", refusedEvery, idle, []string{"Warning Refused 20 calls were refused, the last with 403 (unauthorized): no tier"})
+	told("of a neighbour's policy nothing", refusedEvery, idle, nil, of("AuthPolicy other/p", "unauthorized", 1))
+	told("tokens", refusedEvery, idle, []string{"Warning Refused A call was refused with 403 (limited): no tier"}, of("TokenRateLimitPolicy ns/q", "limited", 1))
+	told("calls", refusedEvery, idle, []string{"Warning Refused A call was refused with 403 (limited): no tier"}, of("RateLimitPolicy ns/c", "limited", 1))
+	told("what is over is forgotten", time.Hour, idle, nil)
+	if len(c.sights.refused) > 0 {
+		t.Errorf("kept: %v", c.sights.refused)
+	}
+	for i := range mostRefused + 100 {
+		tell("node", feed.Word{Refusals: []sight.Refusal{auth(fmt.Sprint(i), 1)}})
+	}
+	if got := len(c.sights.refused); got != mostRefused {
+		t.Errorf("%d kinds are kept of a pod that invents them, want %d", got, mostRefused)
+	}
+}
+
+// TestNewTerm: a leader of before does not write what it knew then over what
+// another has written since.
+func TestNewTerm(t *testing.T) {
+	c := &Controller{lead: &lead{}, fleets: &fleets{}}
+	c.lead.leading.Store(true)
+	c.sights.hear(speaker{"node", "a"}, []sight.Fact{connected(true, "good", 0)}, func(string) bool { return true })
+	c.sights.say(midnight)
+	c.led()
+	if said, _ := c.sights.say(midnight); len(said) != 0 {
+		t.Errorf("%v is said", said)
 	}
 }

@@ -66,7 +66,7 @@ func (c *Controller) report(now time.Time) time.Duration {
 	}
 	seen, next := c.sights.say(now)
 	st.Conditions = append(st.Conditions, sight.Conditions(seen, c.conditions)...)
-	again = min(again, next)
+	again = min(again, next, c.sights.tell(now, c.turned))
 	st.Held = held(&c.snapshot, st.Conditions, waiting)
 	c.prune()
 	c.confirm()

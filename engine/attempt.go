@@ -110,13 +110,8 @@ func (x *Exchange) mayAsk(a *Attempt) bool {
 		h := Head{Gateway: e.Gateway, Port: e.Port, Method: x.head.Method, Host: a.Host}
 		path, query, _ := strings.Cut(a.Path, "?")
 		next := x.program.find(&h, &lookup{method: h.Method, path: path, header: a.Header, raw: query})
-		if next == nil {
-			continue
-		}
-		for _, t := range next.leads() {
-			if t.backend != nil && !t.backend.AskUsage {
-				return false
-			}
+		if next != nil && next.mute {
+			return false
 		}
 	}
 	return true

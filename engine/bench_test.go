@@ -50,6 +50,24 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
+// BenchmarkCredentialed is a try at a backend with a credential of the platform's,
+// with as many fields as SDKs send.
+func BenchmarkCredentialed(b *testing.B) {
+	w := newWorld(b, keyed([]plan.Account{bearerOf("a")}))
+	h := get("/")
+	for _, name := range []string{"Accept", "Accept-Encoding", "Accept-Language", "User-Agent", "X-Stainless-Lang", "X-Stainless-Package-Version", "X-Stainless-Os", "X-Stainless-Arch",
+		"X-Stainless-Runtime", "X-Stainless-Runtime-Version", "X-Stainless-Retry-Count", "X-Forwarded-For", "X-Forwarded-Proto"} {
+		h.Header.Set(name, "value")
+	}
+	x, _ := w.Begin(b.Context(), h)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, refusal := x.Attempt(1); refusal != nil {
+			b.Fatal(refusal.Reason)
+		}
+	}
+}
+
 // BenchmarkEvent is one event of a stream that passes.
 func BenchmarkEvent(b *testing.B) {
 	for _, hidden := range []bool{false, true} {

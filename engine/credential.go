@@ -82,6 +82,9 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 		r.Reason = t.backend.Object + ": no credential injector's condition holds for this call"
 		return r
 	}
+	if chosen.plan.Scheme == plan.SchemeNone { // it fails open: nothing is shown, so nothing is learned
+		return nil
+	}
 	if chosen.plan.Pod() {
 		if ns, _, _ := strings.Cut(x.head.Gateway, "/"); ns != chosen.plan.Namespace {
 			return x.uncredited(t, chosen, errors.New("the gateway's own identity is lent to backends of its own namespace only"))

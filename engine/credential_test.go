@@ -185,6 +185,9 @@ func TestAccounts(t *testing.T) {
 				if got := strings.Join(a.Header["Authorization"], ","); got != want {
 					t.Errorf("authorization %q, want %q", got, want)
 				}
+				if account := w.records[len(w.records)-1].Account; (account == "") != (want == "") {
+					t.Errorf("the record names account %q for authorization %q", account, want)
+				}
 			})
 		})
 	}

@@ -222,6 +222,9 @@ func (x *Exchange) explainTarget(t *target) TargetTold {
 		told.Credential = "none of the backend's accounts is for this caller"
 		if a := x.account(t.accounts); a != nil {
 			told.Credential = "the platform's own: account " + a.plan.Name + " (" + string(a.plan.Scheme) + ")"
+			if a.plan.Scheme == plan.SchemeNone {
+				told.Credential = "none: that of account " + a.plan.Name + " is not to be had, and it fails open"
+			}
 		}
 	}
 	return told

@@ -60,6 +60,7 @@ type entry struct {
 	models   *models // nil: the body decides nothing
 	weight   int64   // sum over targets
 	needBody bool    // some backend's credential depends on the body
+	mute     bool    // some backend is not to be asked for its usage
 	policy   *policy
 }
 
@@ -239,7 +240,9 @@ func (g *program) newEntry(listener string, pe *plan.Entry, rules map[string]*pl
 	if e.models, err = g.newModels(r.Models); err != nil {
 		return nil, err
 	}
-	e.needBody = slices.ContainsFunc(e.leads(), func(t *target) bool { return t.accounts != nil && t.accounts.needBody })
+	leads := e.leads()
+	e.needBody = slices.ContainsFunc(leads, func(t *target) bool { return t.accounts != nil && t.accounts.needBody })
+	e.mute = slices.ContainsFunc(leads, func(t *target) bool { return t.backend != nil && !t.backend.AskUsage })
 	return e, nil
 }
 

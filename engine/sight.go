@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // note has it seen that a backend answers, and what it says to the platform's
@@ -17,7 +19,7 @@ func (x *Exchange) note(h ResponseHead, now time.Time) {
 		return
 	}
 	switch s := h.Status; {
-	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+	case s == http.StatusUnauthorized, s == http.StatusForbidden && x.payer.plan.Scheme == plan.SchemeAWS: // whose word for a wrong signature is 403; others say it of models and regions
 		x.target.seen.Refused(now, "The provider answers "+strconv.Itoa(s)+" to credential "+x.payer.plan.Name+".")
 	case s >= 200 && s <= 299, s == http.StatusTooManyRequests: // other errors may come before anybody looks at a credential
 		x.target.seen.Took(now)

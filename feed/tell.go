@@ -68,7 +68,11 @@ func (t *Teller) Tell(ctx context.Context, conn grpc.ClientConnInterface) error 
 			t.Look()
 		}
 		w := Word{Node: t.Node, Refusals: t.Book.Refusals()}
-		for _, f := range t.Book.Facts() {
+		facts := t.Book.Facts()
+		if len(told) > 2*len(facts) { // of what is gone
+			clear(told)
+		}
+		for _, f := range facts {
 			key := f.Object + " " + string(f.Kind)
 			if was, ok := told[key]; (!ok || due(was, f)) && len(w.Facts) < mostTold {
 				w.Facts = append(w.Facts, f)
@@ -130,8 +134,8 @@ func (h *Hearer) Register(g grpc.ServiceRegistrar) {
 	}, h)
 }
 
-// listen hears one pod out. It reads no faster than words are due, so that a pod
-// which talks without an end keeps nobody busy.
+// listen hears one pod out, a few words a second, so that one which talks without
+// an end keeps nobody busy.
 func (h *Hearer) listen(s grpc.ServerStream) error {
 	who, err := h.Authenticate(s.Context())
 	if err != nil {

@@ -118,17 +118,33 @@ var whose = []string{
 // and all others named like them, also with "_" for "-". No client's field of
 // such a name gets to a backend that has accounts (acceptance gateway 108).
 func Bears(field string) bool {
-	return known(hyphened(field), whose...) || Confidential(field)
+	name := hyphened(field)
+	return known(name, whose...) || confidential(name)
 }
 
 // Confidential reports whether a header field of that name holds a credential.
-func Confidential(field string) bool {
-	name := hyphened(field)
-	words := strings.Split(name, "-")
-	if words[len(words)-1] == "key" && !slices.ContainsFunc(spared, func(w string) bool { return slices.Contains(words, w) }) {
+func Confidential(field string) bool { return confidential(hyphened(field)) }
+
+func confidential(name string) bool {
+	stands := func(w string) bool { return worded(name, w) }
+	if name[strings.LastIndexByte(name, '-')+1:] == "key" && !slices.ContainsFunc(spared, stands) {
 		return true
 	}
-	return slices.ContainsFunc(bearing, func(w string) bool { return strings.Contains("-"+name+"-", "-"+w+"-") })
+	return slices.ContainsFunc(bearing, stands)
+}
+
+// worded reports whether w stands in name, between hyphens or at its ends.
+func worded(name, w string) bool {
+	for at := 0; ; at++ {
+		i := strings.Index(name[at:], w)
+		if i < 0 {
+			return false
+		}
+		at += i
+		if end := at + len(w); (at == 0 || name[at-1] == '-') && (end == len(name) || name[end] == '-') {
+			return true
+		}
+	}
 }
 
 // hyphened is a name in lower case and with "_" read as "-".

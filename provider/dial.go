@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -216,13 +215,38 @@ func (d *Dialer) open(ctx context.Context, network, host string, port uint16, ch
 	})
 }
 
-// Known is what the last lookup of a backend's name came to, without a new one;
-// at is zero when there was none, or when the name is not looked up here.
+// Known is what the last lookup of a backend's name came to, as far as it may be
+// dialled, without a new one; at is zero when there was none, or when the name is
+// not looked up here.
 func (d *Dialer) Known(b *plan.Backend) (found []netip.Addr, at time.Time, err error) {
-	if b.Proxy != nil && !Local(b.Host) {
+	local := Local(b.Host)
+	if b.Proxy != nil && !local {
 		return nil, time.Time{}, nil
 	}
-	return d.known().last(b.Host)
+	all, at, err := d.known().last(b.Host)
+	if err != nil || len(all) == 0 {
+		return nil, at, err
+	}
+	lists, err := NewLists(b.Fence)
+	if err != nil {
+		return nil, at, err
+	}
+	var refused error
+	for _, a := range all {
+		why := d.check(a)
+		if !local {
+			why = d.checkOutside(a, lists)
+		}
+		if why != nil {
+			refused = why
+			continue
+		}
+		found = append(found, a)
+	}
+	if len(found) == 0 {
+		return nil, at, fmt.Errorf("%s leads to no address that may be dialled: %w", b.Host, refused)
+	}
+	return found, at, nil
 }
 
 // known is where names lead.
@@ -267,10 +291,7 @@ func (e *connectError) Unwrap() error { return e.err }
 // request has left.
 func Connecting(err error) bool {
 	var dial *connectError
-	var verify *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	var alert tls.AlertError
-	return errors.As(err, &dial) || errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert)
+	return errors.As(err, &dial)
 }
 
 // TurnedAway returns the alert by which the other side ended a TLS connection,

@@ -149,12 +149,13 @@ func (n *names) entry(host string, now time.Time) *answer {
 	return a
 }
 
-// forget drops the name that was asked for least lately.
+// forget drops the name that was asked for least lately; when all are being asked
+// for just now, any.
 func (n *names) forget() {
-	oldest := ""
+	oldest, waits := "", true
 	for host, a := range n.known {
-		if !a.asking && (oldest == "" || a.touched.Before(n.known[oldest].touched)) {
-			oldest = host
+		if oldest == "" || waits && !a.asking || waits == a.asking && a.touched.Before(n.known[oldest].touched) {
+			oldest, waits = host, a.asking
 		}
 	}
 	delete(n.known, oldest)

@@ -123,22 +123,22 @@ func (p *Pool) Close() {
 // Target is where one request goes: the transport, and the URL's scheme and
 // host, which the pool keys connections by. Errors: ErrNoEndpoint, ErrUnusable.
 func (l *Links) Target(b *plan.Backend) (t *http.Transport, scheme, address string, err error) {
-	way := l.find(b)
-	if way == nil {
+	to := l.find(b)
+	if to == nil {
 		return nil, "", "", fmt.Errorf("BUG: backend %s was never prepared", b.Name)
 	}
-	if way.err != nil {
-		return nil, "", "", fmt.Errorf("%s: %w: %w", b.Object, ErrUnusable, way.err)
+	if to.err != nil {
+		return nil, "", "", fmt.Errorf("%s: %w: %w", b.Object, ErrUnusable, to.err)
 	}
 	switch {
 	case b.Host != "":
 		address = destination(b.Host, b.Port)
 	case len(b.Endpoints) > 0:
-		address = Address(b.Endpoints[way.turn.Add(1)%uint64(len(b.Endpoints))])
+		address = Address(b.Endpoints[to.turn.Add(1)%uint64(len(b.Endpoints))])
 	default:
 		return nil, "", "", ErrNoEndpoint
 	}
-	return way.way.transport(), way.scheme, address, nil
+	return to.way.transport(), to.scheme, address, nil
 }
 
 func (l *Links) find(b *plan.Backend) *link {
@@ -227,7 +227,7 @@ func (p *Pool) transport(proto plan.Protocol, config *tls.Config, via via) *http
 // keys): the same names and the same guard, TLS verified by the system's CAs.
 func (p *Pool) Client() http.RoundTripper {
 	return &http.Transport{
-		DialContext: p.dialer.own, TLSHandshakeTimeout: plan.DefaultConnectTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext: p.dialer.own, DialTLSContext: secure(p.dialer.own, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocolNames(plan.HTTP)}),
 		MaxIdleConns: ownIdleConns, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxOwnHeadSize,
 	}
 }

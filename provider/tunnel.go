@@ -63,18 +63,21 @@ func (p *proxy) tunnel(ctx context.Context, c net.Conn, target string) (net.Conn
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("proxy %s:%d: %w", p.host, p.port, err)
+		return nil, fmt.Errorf("proxy %s: %w", p.address(), err)
 	}
 	if res.StatusCode != http.StatusOK {
 		c.Close()
-		return nil, fmt.Errorf("proxy %s:%d answers %d to CONNECT %s", p.host, p.port, res.StatusCode, target)
+		why := ""
+		if res.StatusCode == http.StatusProxyAuthRequired {
+			why = ": it does not take the operator's credentials"
+		}
+		return nil, fmt.Errorf("proxy %s answers %d to CONNECT %s%s", p.address(), res.StatusCode, target, why)
 	}
 	if !stop() { // too late: ctx ended just now
 		c.Close()
 		return nil, ctx.Err()
 	}
 	c.SetDeadline(time.Time{})
-	said.N = int64(1)<<62 - 1
 	if r.Buffered() == 0 {
 		return c, nil
 	}

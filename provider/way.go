@@ -3,7 +3,7 @@ package provider
 import (
 	"net/http"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/egret-gateway/egret/plan"
@@ -19,37 +19,37 @@ const connectionLife = 5 * time.Minute
 type way struct {
 	fresh func() *http.Transport
 	named bool
+	now   atomic.Pointer[generation]
+}
 
-	mu   sync.Mutex
-	now  *http.Transport
+// generation is a transport with when it was made.
+type generation struct {
+	*http.Transport
 	born time.Time
 }
 
 func newWay(named bool, fresh func() *http.Transport) *way {
-	return &way{fresh: fresh, named: named, now: fresh(), born: time.Now()}
+	w := &way{fresh: fresh, named: named}
+	w.now.Store(&generation{fresh(), time.Now()})
+	return w
 }
 
 // transport is the one that new requests take.
 func (w *way) transport() *http.Transport {
-	if !w.named {
-		return w.now
+	old := w.now.Load()
+	if !w.named || time.Since(old.born) < connectionLife {
+		return old.Transport
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if now := time.Now(); now.Sub(w.born) >= connectionLife {
-		old := w.now
-		w.now, w.born = w.fresh(), now
-		old.CloseIdleConnections() // the others close when they have been idle for idleTime
+	next := &generation{w.fresh(), time.Now()}
+	if !w.now.CompareAndSwap(old, next) {
+		return w.now.Load().Transport
 	}
-	return w.now
+	old.CloseIdleConnections() // the others close when they have been idle for idleTime
+	return next.Transport
 }
 
 // close closes idle connections.
-func (w *way) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now.CloseIdleConnections()
-}
+func (w *way) close() { w.now.Load().CloseIdleConnections() }
 
 // named reports whether a backend is found by a name, which may lead elsewhere
 // tomorrow.

@@ -43,7 +43,7 @@ func (f Fact) Same(o Fact) bool {
 // Check refuses a fact that no Book of this release has.
 func (f *Fact) Check() error {
 	if _, known := reasons[f.Kind]; !known || tooLong(f.Object, f.Text) {
-		return fmt.Errorf("a fact of kind %.32q is not understood", f.Kind)
+		return fmt.Errorf("a fact of kind %.32q is not understood, or too long", f.Kind)
 	}
 	return nil
 }
@@ -72,10 +72,17 @@ type Book struct {
 // Backend is where facts about one backend are noted. A nil one notes nothing.
 type Backend struct {
 	of   atomic.Pointer[plan.Backend]
-	last [3]atomic.Pointer[Fact] // by place
+	last [len(places)]atomic.Pointer[Fact] // by place
 }
 
-var places = [...]Kind{Resolved, Connected, Authenticated}
+// Places of facts.
+const (
+	resolved = iota
+	connected
+	authenticated
+)
+
+var places = [...]Kind{resolved: Resolved, connected: Connected, authenticated: Authenticated}
 
 // Use makes p's the backends that facts are kept of. Those of a backend that is
 // elsewhere now, or trusted otherwise, are forgotten.
@@ -118,9 +125,8 @@ func (b *Backend) Answered(now, ends time.Time) {
 	if b == nil {
 		return
 	}
-	const at = 1
-	if was := b.last[at].Load(); was != nil && was.Good && (was.Ends.Equal(ends) || ends.IsZero()) {
-		b.again(at, was, now)
+	if was := b.last[connected].Load(); was != nil && was.Good && (was.Ends.Equal(ends) || ends.IsZero()) {
+		b.again(connected, was, now)
 		return
 	}
 	text := "The server answered; the connection is not encrypted."
@@ -134,36 +140,38 @@ func (b *Backend) Answered(now, ends time.Time) {
 		}
 		text += "."
 	}
-	b.note(at, Fact{Good: true, Text: text, At: now, Ends: ends})
+	b.note(connected, Fact{Good: true, Text: text, At: now, Ends: ends})
 }
 
 // Unreached notes why no connection came about.
-func (b *Backend) Unreached(now time.Time, why string) { b.said(1, false, now, why) }
+func (b *Backend) Unreached(now time.Time, why string) { b.said(connected, false, now, why) }
 
 // Took notes that the provider has taken the platform's credential.
 func (b *Backend) Took(now time.Time) {
 	if b == nil {
 		return
 	}
-	const at = 2
-	if was := b.last[at].Load(); was != nil && was.Good {
-		b.again(at, was, now)
+	if was := b.last[authenticated].Load(); was != nil && was.Good {
+		b.again(authenticated, was, now)
 		return
 	}
-	b.note(at, Fact{Good: true, Text: "The provider takes the credential.", At: now})
+	b.note(authenticated, Fact{Good: true, Text: "The provider takes the credential.", At: now})
 }
 
 // Refused notes that the provider does not take the platform's credential, or
 // that there is none to be had.
-func (b *Backend) Refused(now time.Time, why string) { b.said(2, false, now, why) }
+func (b *Backend) Refused(now time.Time, why string) { b.said(authenticated, false, now, why) }
 
 // Looked notes what came of looking the backend's name up.
 func (b *Backend) Looked(at time.Time, found []netip.Addr, err error) {
 	if b == nil || at.IsZero() {
 		return
 	}
+	if was := b.last[resolved].Load(); was != nil && !at.After(was.At) {
+		return
+	}
 	if err != nil {
-		b.said(0, false, at, err.Error())
+		b.said(resolved, false, at, err.Error())
 		return
 	}
 	found = slices.Clone(found)
@@ -176,7 +184,7 @@ func (b *Backend) Looked(at time.Time, found []netip.Addr, err error) {
 	if more := len(found) - len(shown); more > 0 {
 		text += fmt.Sprintf(" and %d more addresses", more)
 	}
-	b.said(0, true, at, text+".")
+	b.said(resolved, true, at, text+".")
 }
 
 // said notes a fact in words.
@@ -222,7 +230,7 @@ func (b *Backend) again(at int, was *Fact, now time.Time) {
 	}
 	f := *was
 	f.At = now
-	b.last[at].Store(&f)
+	b.last[at].CompareAndSwap(was, &f) // what was noted meanwhile is newer
 }
 
 // Look asks where the names of backends lead: known returns what is known of

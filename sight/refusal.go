@@ -28,7 +28,7 @@ func (r *Refusal) Check() error {
 }
 
 // mostRefusals bounds how many are told apart.
-const mostRefusals = 1024
+const mostRefusals = 512
 
 // refusals are those that were not taken yet.
 type refusals struct {
@@ -56,7 +56,7 @@ func (b *Book) Turned(now time.Time, object, code string, status int, why string
 		was = &Refusal{Object: object, Code: code}
 		r.list[key] = was
 	}
-	was.Status, was.Text, was.At = status, brief(why), now
+	was.Status, was.Text, was.At = status, why, now
 	was.Calls++
 }
 
@@ -72,6 +72,7 @@ func (b *Book) Refusals() []Refusal {
 	r.mu.Unlock()
 	var out []Refusal
 	for _, x := range list {
+		x.Text = brief(x.Text)
 		out = append(out, *x)
 	}
 	slices.SortFunc(out, func(a, b Refusal) int {

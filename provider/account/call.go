@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/egret-gateway/egret/api/credential"
+	"github.com/egret-gateway/egret/provider"
 )
 
 // mostAnswer bounds the answer of a token endpoint in bytes.
@@ -62,7 +63,7 @@ func (o *Office) call(req *http.Request, way http.RoundTripper) ([]byte, error) 
 	req.Header.Set("User-Agent", "egret")
 	res, err := way.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", req.URL.Host, err)
+		return nil, fmt.Errorf("%s: %w", req.URL.Host, unheard(err))
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, mostAnswer))
@@ -73,6 +74,16 @@ func (o *Office) call(req *http.Request, way http.RoundTripper) ([]byte, error) 
 		return nil, fmt.Errorf("%s answered %d%s", req.URL.Host, res.StatusCode, word(body))
 	}
 	return body, nil
+}
+
+// unheard is why there is no answer. What a server has sent in place of one,
+// which net/http quotes, is not repeated.
+func unheard(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) || provider.Connecting(err) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.New("there is no answer in HTTP")
 }
 
 // code is an error code as RFC 6749 5.2 and AWS have it.

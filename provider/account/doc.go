@@ -16,7 +16,7 @@
 //
 // Only the fixed addresses of the clouds' metadata services are reached past the
 // address guard, and only by identities of the pod. No redirect is followed, and
-// no error holds a word that a token endpoint chose freely.
+// no error holds more that a token endpoint chose than an error code.
 //
 // In: making, keeping and placing credentials. Out: which account is used and
 // what of the client's is taken out (engine), where Secrets come from (compile).

@@ -178,10 +178,11 @@ func (o *Office) Doubt(a *plan.Account, secret *plan.Secret) {
 // good reports whether the grant can be used.
 func (g *grant) good(now time.Time) bool { return now.Before(g.Expires.Add(-margin)) }
 
-// stale reports whether it is time to fetch: a fifth of its life is left.
+// stale reports whether it is time to fetch: a fifth of its life is left, or
+// less than can be used.
 func (t *ticket) stale(now time.Time) bool {
 	ahead := t.got.Add(t.grant.Expires.Sub(t.got) * 4 / 5)
-	return t.under == nil && !now.Before(t.again) && !now.Before(ahead)
+	return t.under == nil && !now.Before(t.again) && (!now.Before(ahead) || !t.grant.good(now))
 }
 
 // order has t fetched. The office is locked.
@@ -189,8 +190,8 @@ func (o *Office) order(t *ticket) {
 	select {
 	case o.due <- t:
 		t.under = make(chan struct{})
-	default: // never: there is room for every ticket, and each is in it once
-		t.err = errors.New("too many tokens are asked for")
+	default:
+		panic("BUG: there is room for every ticket, and each is in it once")
 	}
 }
 

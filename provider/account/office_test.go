@@ -125,6 +125,12 @@ func TestTokens(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		must(t, o, oauth(), hush("x"), "t2")
 	})
+	run("gateway-119 one that lives for seconds is renewed before it cannot be used", func(t *testing.T) {
+		o := office(t, &endpoint{answer: numbered(12)})
+		must(t, o, oauth(), hush("x"), "t1")
+		time.Sleep(8 * time.Second) // 5 s before its end it is not used any more
+		must(t, o, oauth(), hush("x"), "t2")
+	})
 	run("a token that is in use is renewed without a request", func(t *testing.T) {
 		e := &endpoint{answer: numbered(1000)}
 		o := office(t, e)

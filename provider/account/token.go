@@ -21,12 +21,12 @@ import (
 // same secret, share it; a Secret that is rotated makes a new one.
 func keyOf(a *plan.Account, secret *plan.Secret) string {
 	asks := struct {
-		Scheme               plan.Scheme
-		Namespace            string
-		AWS                  *plan.AWS
-		Token                *plan.Token
-		Secret, ID, Key, Sum string
-	}{Scheme: a.Scheme, Namespace: a.Namespace, AWS: a.AWS, Token: a.Token, Secret: a.Secret, ID: a.ID, Key: a.Key}
+		Scheme                        plan.Scheme
+		Namespace                     string
+		AWS                           *plan.AWS
+		Token                         *plan.Token
+		Secret, ID, Key, Session, Sum string
+	}{Scheme: a.Scheme, Namespace: a.Namespace, AWS: a.AWS, Token: a.Token, Secret: a.Secret, ID: a.ID, Key: a.Key, Session: a.Session}
 	if secret != nil {
 		asks.Sum = secret.Digest
 	}
