@@ -66,20 +66,20 @@ func (w *world) partner(t *testing.T, p *plane) {
 	host := fmt.Sprintf(partner, p.name)
 	w.external(t, w.outside(t), host, stranger)
 	l := w.place(t, p)
-	destination := func(name, host string) string {
+	destination := func(name, host, ca string) string {
 		return fmt.Sprintf(`apiVersion: ainetworking.prototype.x-k8s.io/v0alpha0
 kind: XBackendDestination
 metadata: {name: %s}
 spec:
-  destination: {type: Fqdn, fqdn: {hostname: %s}, ports: [{number: 443, protocol: HTTP, tls: {mode: Simple, caBundleRef: [{group: "", kind: ConfigMap, name: ca}]}}]}
+  destination: {type: Fqdn, fqdn: {hostname: %s}, ports: [{number: 443, protocol: HTTP, tls: {mode: Simple, caBundleRef: [{group: "", kind: ConfigMap, name: %s}]}}]}
   extensions:
   - name: key
     type: gateway.networking.k8s.io/CredentialInjector:v1
     rawConfig: {secretRef: {name: partner}}
 ---
-`, name, host)
+`, name, host, ca)
 	}
-	l.put(t, bundle(t, "ca", w.ca)+"apiVersion: v1\nkind: Secret\nmetadata: {name: partner}\nstringData: {key: sk-partner}\n---\n"+destination("partner", host)+destination("stranger", stranger))
+	l.put(t, bundle(t, "ca", w.ca)+"apiVersion: v1\nkind: Secret\nmetadata: {name: partner}\nstringData: {key: sk-partner}\n---\n"+destination("partner", host, "ca")+destination("stranger", stranger, "ca"))
 	l.route(t, "partner", backend("partner", 443))
 	l.route(t, "stranger", backend("stranger", 443))
 
@@ -101,7 +101,7 @@ spec:
 		}
 	})
 	t.Run("what was seen of it is in its status", func(t *testing.T) {
-		l.backendHas(t, 5*time.Second, "partner", "Available=True", "egret.dev/Resolved=True Found|"+host, "egret.dev/Connected=True Answers|proved who it is|certificate ends at 20",
+		l.backendHas(t, soon, "partner", "Available=True", "egret.dev/Resolved=True Found|"+host, "egret.dev/Connected=True Answers|proved who it is|certificate ends at 20",
 			"egret.dev/Authenticated=True CredentialTaken")
 	})
 	t.Run("gateway-87 a server of another name gets nothing, and the status says why within seconds", func(t *testing.T) {
@@ -110,7 +110,7 @@ spec:
 		l.eventOf(t, "stranger", "NoConnection")
 	})
 	t.Run("a name that leads nowhere is told, and its neighbour serves", func(t *testing.T) {
-		l.put(t, destination("nowhere", "nowhere.partner.example"))
+		l.put(t, destination("nowhere", "nowhere.partner.example", "ca"))
 		l.route(t, "nowhere", backend("nowhere", 443))
 		l.answers(t, "nowhere", 502)
 		l.backendHas(t, 5*time.Second, "nowhere", "Available=True", "egret.dev/Resolved=False NotFound|nowhere.partner.example", "egret.dev/Connected=False NoConnection|")
@@ -124,17 +124,18 @@ spec:
 		l.backendHas(t, 5*time.Second, "partner", "egret.dev/Connected=True", "egret.dev/Authenticated=False CredentialRefused|401")
 		l.eventOf(t, "partner", "CredentialRefused")
 	})
-	t.Run("gateway-111 an authority that is not the partner's: nothing is sent, and it shows; the right one again", func(t *testing.T) {
+	t.Run("gateway-111 an authority that is not the partner's: nothing is sent, and it shows; with the right one it answers", func(t *testing.T) {
 		other, err := fake.NewCA()
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.put(t, bundle(t, "ca", other))
-		l.answers(t, "partner", 502)
-		l.backendHas(t, 5*time.Second, "partner", "egret.dev/Connected=False NoConnection|")
-		l.put(t, bundle(t, "ca", w.ca))
-		l.answers(t, "partner", 200)
-		l.backendHas(t, soon, "partner", "egret.dev/Connected=True Answers", "egret.dev/Authenticated=True CredentialTaken")
+		l.put(t, bundle(t, "other", other)+destination("distrusted", host, "other"))
+		l.route(t, "distrusted", backend("distrusted", 443))
+		l.answers(t, "distrusted", 502)
+		l.backendHas(t, 5*time.Second, "distrusted", "egret.dev/Resolved=True", "egret.dev/Connected=False NoConnection|")
+		l.put(t, bundle(t, "other", w.ca))
+		l.answers(t, "distrusted", 200)
+		l.backendHas(t, soon, "distrusted", "egret.dev/Connected=True Answers", "egret.dev/Authenticated=True CredentialTaken")
 	})
 }
 
