@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -211,7 +212,42 @@ func (c *compiler) secretOf(d *v0alpha0.XBackendDestination, in *injector, a *pl
 	if err != nil {
 		return problemf(reasonInvalidSecret, "%s %v", at, err)
 	}
+	if p := c.asked(d.Namespace, in, a, items); p != nil {
+		return p
+	}
 	a.Secret = c.keep(plan.SecretOpaque, "secret/"+target.String(), items)
+	return nil
+}
+
+// asked holds the token endpoint that a user chose, by tokenURL or in a service
+// account's key, to what the operator says about the namespace. Those that follow
+// from a cloud's name are the cloud's own.
+func (c *compiler) asked(namespace string, in *injector, a *plan.Account, items map[string][]byte) *problem {
+	var address string
+	switch a.Scheme {
+	case plan.SchemeOAuth2:
+		address = a.Token.URL
+	case plan.SchemeGCP:
+		if key, err := creds.ServiceAccount(items[a.Key]); err == nil && key.URL != creds.GoogleTokens {
+			address = key.URL
+		}
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return nil // none, or refused where it was read
+	}
+	named := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if svc, ns, _ := strings.Cut(named, "."); c.services[name{ns, svc}] != nil { // planes know it in short (provider.Dialer)
+		named += "." + clusterDomain
+	}
+	host, p := c.held(namespace, named)
+	if p != nil {
+		return problemf(p.reason, "extension %s: token endpoint %s", in.name, p.message)
+	}
+	if !plan.LocalName(host) && c.wayOut(namespace).Proxied(host) {
+		return problemf(reasonHostNotAllowed, "extension %s: token endpoint %s: the operator has this name reached by a proxy, "+
+			"and tokens are fetched without one; it needs to be under noProxy", in.name, host)
+	}
 	return nil
 }
 

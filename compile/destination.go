@@ -86,7 +86,7 @@ func (c *compiler) place(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b
 	to := &d.Spec.Destination
 	switch {
 	case to.Type == v0alpha0.DestinationFqdn && to.Fqdn != nil && to.Service == nil:
-		server = c.placeHost(to.Fqdn.Hostname, port, b)
+		server = c.placeHost(d.Namespace, to.Fqdn.Hostname, port, b)
 		if b.plan.Host != "" {
 			b.closed(c.outward(d.Namespace, b))
 		}
@@ -99,10 +99,10 @@ func (c *compiler) place(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b
 	return ""
 }
 
-// placeHost places an external host. The Host header follows it. A literal
+// placeHost places an external host that an object of the namespace names. The Host header follows it. A literal
 // address is dialled as it is and has no SNI (acceptance gateway 84); a name
 // stays a name.
-func (c *compiler) placeHost(hostname string, port *v0alpha0.Port, b *backend) (server string) {
+func (c *compiler) placeHost(namespace, hostname string, port *v0alpha0.Port, b *backend) (server string) {
 	host := strings.ToLower(strings.TrimSuffix(hostname, "."))
 	b.plan.Port = int32(port.Number)
 	literal := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
@@ -123,21 +123,21 @@ func (c *compiler) placeHost(hostname string, port *v0alpha0.Port, b *backend) (
 		return ""
 	}
 	b.plan.Host, b.plan.Authority = host, host
-	if c.inCluster(host) {
+	switch svc, ns, _ := strings.Cut(host, "."); {
+	case plan.StrayName(host): // see held
+	case c.inCluster(namespace, host):
 		b.degraded = append(b.degraded, problemf(reasonClusterLocal,
 			"%s is a name of this cluster; it is served, but a destination of type Service is the way to say so", host))
+	case c.services[name{ns, svc}] != nil:
+		b.notes = append(b.notes, fmt.Sprintf("%s is a name from outside; that of the Service is %s.%s.", host, host, clusterDomain))
 	}
 	return host
 }
 
-// inCluster reports whether a host name denotes a Service: by its domain, or
-// as service.namespace of one that exists.
-func (c *compiler) inCluster(host string) bool {
-	if strings.HasSuffix(host, ".cluster.local") || strings.HasSuffix(host, ".svc") {
-		return true
-	}
-	svc, ns, _ := strings.Cut(host, ".")
-	return c.services[name{ns, svc}] != nil
+// inCluster reports whether a host name is the cluster's own to an object of the
+// namespace: by its domain, or as service.namespace of a Service beside it.
+func (c *compiler) inCluster(namespace, host string) bool {
+	return plan.LocalName(host) || plan.StrayName(host) || c.serviceAt(namespace, host) != nil
 }
 
 // reserved reports whether a name is under ".invalid" (RFC 6761 6.4), where

@@ -67,24 +67,10 @@ func (c *compiler) wayOut(namespace string) *source.WayOut {
 // (ExternalName) is followed, so that it cannot hide it.
 func (c *compiler) outward(namespace string, b *backend) *problem {
 	way := c.wayOut(namespace)
-	host, p := c.follow(b.plan.Host, way)
-	if p != nil {
-		return p
-	}
+	host, p := c.held(namespace, b.plan.Host)
 	b.plan.Host = host
-	local := plan.LocalName(host)
-	if a, err := netip.ParseAddr(host); err == nil {
-		if err := c.reachable(a); err != nil {
-			return problemf(reasonAddressNotAllowed, "%v", err)
-		}
-		if why := way.Literal(plan.PlainAddr(a)); why != "" {
-			return problemf(reasonHostNotAllowed, "%s: %s", host, why)
-		}
-	} else if why := way.Name(host, local); why != "" {
-		return problemf(reasonHostNotAllowed, "%s: %s", host, why)
-	}
-	if way == nil || local {
-		return nil
+	if p != nil || way == nil || plan.LocalName(host) {
+		return p
 	}
 	if a := way.Addresses; len(a.Allow)+len(a.Deny) > 0 {
 		b.plan.Fence = &plan.Fence{Only: a.Allow, Deny: a.Deny}
@@ -93,6 +79,32 @@ func (c *compiler) outward(namespace string, b *backend) *problem {
 		return c.proxied(way, b)
 	}
 	return nil
+}
+
+// held follows a host that an object of the namespace names, and holds what is
+// dialled for it to what the operator says about the namespace.
+func (c *compiler) held(namespace, named string) (host string, p *problem) {
+	way := c.wayOut(namespace)
+	if host, p = c.follow(namespace, named); p != nil {
+		return named, p
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		if err := c.reachable(a); err != nil {
+			return host, problemf(reasonAddressNotAllowed, "%v", err)
+		}
+		if why := way.Literal(plan.PlainAddr(a)); why != "" {
+			return host, problemf(reasonHostNotAllowed, "%s: %s", host, why)
+		}
+		return host, nil
+	}
+	if plan.StrayName(host) {
+		return host, problemf(reasonHostNotAllowed,
+			"%s: of the cluster's own names only those of Services are served, which are service.namespace.%s", host, clusterDomain)
+	}
+	if why := way.Name(host, plan.LocalName(host)); why != "" {
+		return host, problemf(reasonHostNotAllowed, "%s: %s", host, why)
+	}
+	return host, nil
 }
 
 // closed makes the backend refuse its traffic, if there is a reason: 403 where
@@ -113,7 +125,7 @@ func (c *compiler) reachable(a netip.Addr) error {
 	if err := plan.Refused(a); err != nil || c.options.Alone {
 		return err
 	}
-	if a.Unmap().IsLoopback() {
+	if plan.PlainAddr(a).IsLoopback() {
 		return fmt.Errorf("address %s is the gateway's own pod and is never dialled", a)
 	}
 	if inside, why := c.egress.Inside(plan.PlainAddr(a)); inside {
@@ -154,9 +166,10 @@ const mostFollowed = 4
 // follow returns the name that is dialled for a host: that of a Service in
 // full, and what an ExternalName Service stands for, however it was named. All
 // on the way are held to what is denied.
-func (c *compiler) follow(host string, way *source.WayOut) (string, *problem) {
+func (c *compiler) follow(namespace, host string) (string, *problem) {
+	way := c.wayOut(namespace)
 	for range mostFollowed {
-		svc := c.serviceAt(host)
+		svc := c.serviceAt(namespace, host)
 		if svc == nil {
 			return host, nil
 		}
@@ -177,12 +190,16 @@ func (c *compiler) follow(host string, way *source.WayOut) (string, *problem) {
 	return "", problemf(reasonInvalid, "%s: ExternalName Services stand for each other without an end", host)
 }
 
-// serviceAt is the Service that a host name denotes, if it is there.
-func (c *compiler) serviceAt(host string) *corev1.Service {
-	host = strings.TrimSuffix(strings.TrimSuffix(host, ".cluster.local"), ".svc")
-	svc, ns, ok := strings.Cut(host, ".")
-	if !ok || strings.Contains(ns, ".") {
-		return nil
+// serviceAt is the Service that a host name denotes to an object of a namespace,
+// if it is there. In short, as service.namespace, it is one of that namespace
+// only: whoever has a namespace called like a domain, such as ai, has no say in
+// where other namespaces' names under .ai lead.
+func (c *compiler) serviceAt(namespace, host string) *corev1.Service {
+	svc, ns, ok := plan.ServiceName(host)
+	if !ok {
+		if svc, ns, _ = strings.Cut(host, "."); ns != namespace {
+			return nil
+		}
 	}
 	return c.services[name{ns, svc}]
 }

@@ -38,8 +38,8 @@ func (c *compiler) compileXBackend(k backendKey, b *backend) {
 		b.unable(500, reasonInvalid, "type %q needs more than this version of it has; use %s with an externalHostname", x.Spec.Type, gwxv1alpha1.BackendTypeExternalHostname)
 		return
 	}
-	server := c.placeHost(string(x.Spec.ExternalHostname.Hostname), &v0alpha0.Port{Number: uint32(k.port)}, b)
-	if _, err := netip.ParseAddr(b.plan.Host); err == nil || c.inCluster(server) {
+	server := c.placeHost(x.Namespace, string(x.Spec.ExternalHostname.Hostname), &v0alpha0.Port{Number: uint32(k.port)}, b)
+	if _, err := netip.ParseAddr(b.plan.Host); err == nil || c.inCluster(x.Namespace, server) {
 		b.unable(500, reasonInvalid, "hostname %q is an address or a name of this cluster, which an %s must not lead to; use a Service or an XBackendDestination", b.plan.Host, kindXBackend)
 	}
 	if b.plan.Host != "" {

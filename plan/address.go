@@ -18,6 +18,8 @@ var never = []struct {
 	{netip.MustParsePrefix("fd20:ce::254/128"), "metadata of Google Cloud"},
 	{netip.MustParsePrefix("100.100.100.200/32"), "metadata of Alibaba Cloud"},
 	{netip.MustParsePrefix("192.0.0.192/32"), "metadata of Oracle Cloud"},
+	{netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), "metadata of Oracle Cloud"},
+	{netip.MustParsePrefix("fd00:42::42/128"), "metadata of Scaleway"},
 	{netip.MustParsePrefix("168.63.129.16/32"), "the host service of Azure"},
 	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},
 	{netip.MustParsePrefix("::/128"), "unspecified"},
@@ -26,10 +28,19 @@ var never = []struct {
 	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},
 }
 
-// embedding are the IPv6 prefixes whose last four bytes are an IPv4 address
-// that a translator or the kernel may send the packets to (RFC 6052, and the
-// IPv4-compatible addresses of RFC 4291).
-var embedding = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("::/96")}
+// embedding are the IPv6 prefixes of addresses that hold one of IPv4, from byte
+// at on, to which a translator or the kernel may send the packets: RFC 6052, RFC
+// 8215 (with translators' prefixes of 96 bits), 6to4 (RFC 3056), and the
+// IPv4-compatible addresses of RFC 4291.
+var embedding = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+	{netip.MustParsePrefix("::/96"), 12},
+}
 
 // Refused is the guard that always applies: metadata services, link-local,
 // unspecified, multicast and broadcast addresses are never dialled, whatever
@@ -53,17 +64,40 @@ func Refused(a netip.Addr) error {
 // stands for.
 func PlainAddr(a netip.Addr) netip.Addr {
 	a = a.WithZone("").Unmap()
-	for _, p := range embedding {
-		if b := a.As16(); a.Is6() && !a.IsLoopback() && p.Contains(a) {
-			return netip.AddrFrom4([4]byte(b[12:]))
+	for _, e := range embedding {
+		if b := a.As16(); a.Is6() && !a.IsLoopback() && e.prefix.Contains(a) {
+			return netip.AddrFrom4([4]byte(b[e.at : e.at+4]))
 		}
 	}
 	return a
 }
 
-// LocalName reports whether a name is one of the cluster's own, which leads to its
-// Services: it ends in ".svc" or in ".cluster.local".
-func LocalName(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")
+// ServiceName takes apart the name of a Service of the cluster: exactly
+// "<service>.<namespace>.svc", or that with ".cluster.local". No other name of the
+// cluster is as good: DNS answers for "10-0-0-5.<namespace>.pod.cluster.local" with
+// whatever address it spells, and for what stands before a Service's name with the
+// Service, also where that is a name from outside (ExternalName).
+func ServiceName(host string) (service, namespace string, ok bool) {
+	host = strings.TrimSuffix(plainName(host), ".cluster.local")
+	rest, ok := strings.CutSuffix(host, ".svc")
+	service, namespace, _ = strings.Cut(rest, ".")
+	if !ok || service == "" || namespace == "" || strings.ContainsAny(namespace, "._") || strings.Contains(service, "_") {
+		return "", "", false
+	}
+	return service, namespace, true
 }
+
+// LocalName reports whether a name is that of a Service of the cluster.
+func LocalName(host string) bool {
+	_, _, ok := ServiceName(host)
+	return ok
+}
+
+// StrayName reports whether a name is under the cluster's own domains, ".svc" and
+// ".cluster.local", and not a Service's. It is never dialled.
+func StrayName(host string) bool {
+	host = plainName(host)
+	return (strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")) && !LocalName(host)
+}
+
+func plainName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }

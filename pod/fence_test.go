@@ -25,6 +25,14 @@ func TestOwn(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
+	for address, refused := range map[string]bool{
+		"127.0.0.1": true, "::1": true, "::ffff:127.0.0.1": true, "64:ff9b::127.0.0.1": true, "64:ff9b:1::127.0.0.1": true, "::127.0.0.1": true,
+		"2002:7f00:1::": true, "169.254.169.254": true, "192.0.2.1": false, "64:ff9b::192.0.2.1": false,
+	} {
+		if err := guard(netip.MustParseAddr(address)); (err != nil) != refused {
+			t.Errorf("%s in a pod: %v", address, err)
+		}
+	}
 	if got := own(func(string) string { return "" }); got != nil {
 		t.Errorf("of a pod that knows nothing: %q", got)
 	}

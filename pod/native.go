@@ -91,7 +91,7 @@ func own(env func(string) string) (out []string) {
 // guard refuses the addresses that no backend has any business at, and in a
 // pod also its own.
 func guard(a netip.Addr) error {
-	if a.Unmap().IsLoopback() {
+	if plan.PlainAddr(a).IsLoopback() {
 		return fmt.Errorf("address %s is the gateway's own pod and is never dialled", a)
 	}
 	return provider.Refused(a)

@@ -27,6 +27,7 @@ type zone struct {
 	mu     sync.Mutex
 	names  map[string]string // addresses separated by spaces; "" = no answer
 	asked  int
+	last   string // as it was asked for
 	called []string
 	away   map[string]bool // addresses that do not answer
 }
@@ -41,6 +42,8 @@ func (z *zone) lookup(_ context.Context, host string) (out []netip.Addr, err err
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked++
+	z.last = host
+	host = strings.TrimSuffix(host, ".")
 	if z.names[host] == "" {
 		return nil, errors.New("no such host")
 	}
@@ -120,11 +123,17 @@ func TestAddresses(t *testing.T) {
 	f("nor does a literal", "10.96.0.1"+literalSuffix, "", via{}, "error address 10.96.0.1 is in 10.96.0.0/12")
 	f("unless it is an exception", "a.example.com", "10.96.0.77", via{}, "10.96.0.77:443")
 	f("a name of the cluster does", "a.ns.svc.cluster.local", "10.96.0.1", via{}, "10.96.0.1:443")
+	for _, v := range []via{{}, {fence: lists}, {proxy: &proxy{host: "192.0.2.3", port: 3128}}} {
+		title := fmt.Sprintf("(fence %v, proxy %v)", v.fence != nil, v.proxy != nil)
+		f("but none that spells an address "+title, "10-96-0-1.ns.pod.cluster.local", "10.96.0.1", v, "error 10-96-0-1.ns.pod.cluster.local is a name of the cluster and not a Service's")
+		f("nor one below a Service's "+title, "_a._b.x.ns.svc.cluster.local", "10.96.0.1", v, "error _a._b.x.ns.svc.cluster.local is a name of the cluster and not a Service's")
+		f("also if it leads outside "+title, "_a._b.x.ns.svc", "192.0.2.7", v, "error _a._b.x.ns.svc is a name of the cluster and not a Service's")
+	}
 	f("the operator's list lets pass", "a.example.com", "192.0.2.7", via{fence: lists}, "192.0.2.7:443")
 	f("and refuses what it does not name", "a.example.com", "198.51.100.7", via{fence: lists}, "error address 198.51.100.7 is in none of the ranges")
 	f("and what it denies", "a.example.com", "192.0.2.66", via{fence: lists}, "error address 192.0.2.66 is in 192.0.2.66/32, which the operator denies")
 	f("also in IPv6 clothes", "a.example.com", "::ffff:192.0.2.66 64:ff9b::192.0.2.66", via{fence: lists}, "error address 192.0.2.66 is in 192.0.2.66/32")
-	f("it does not concern the cluster's names", "a.ns.svc", "10.96.0.1", via{fence: lists}, "10.96.0.1:443")
+	f("it does not concern the cluster's names", "a.ns.svc.cluster.local", "10.96.0.1", via{fence: lists}, "10.96.0.1:443")
 	if _, err := NewLists(&plan.Fence{Deny: []string{"10.0.0.0/33"}}); err == nil {
 		t.Error("a range that cannot be read denies nothing")
 	}
@@ -138,7 +147,7 @@ func TestOwnCalls(t *testing.T) {
 	}
 	f := func(address, want string) {
 		t.Helper()
-		z := &zone{names: map[string]string{"maas-api.ns.svc": "10.96.0.5", "maas-api.ns": "10.96.0.5", "evil.test": "10.96.0.5", "good.test": "192.0.2.1"}}
+		z := &zone{names: map[string]string{"maas-api.ns.svc.cluster.local": "10.96.0.5", "10-96-0-5.ns.pod.cluster.local": "10.96.0.5", "evil.test": "10.96.0.5", "good.test": "192.0.2.1"}}
 		d := z.dialer()
 		d.Outside = around.Outside
 		c, err := d.own(t.Context(), "tcp", address)
@@ -157,6 +166,10 @@ func TestOwnCalls(t *testing.T) {
 	f("good.test:443", "192.0.2.1:443")
 	f("evil.test:443", "address 10.96.0.5 is in 10.96.0.0/12")
 	f("169.254.169.254:80", "address 169.254.169.254 is never dialled")
+	f("10.96.0.5:443", "address 10.96.0.5 is in 10.96.0.0/12")
+	f("[::ffff:10.96.0.5]:443", "address 10.96.0.5 is in 10.96.0.0/12")
+	f("192.0.2.1:443", "192.0.2.1:443")
+	f("10-96-0-5.ns.pod.cluster.local:443", "10-96-0-5.ns.pod.cluster.local is a name of the cluster and not a Service's")
 }
 
 // TestRebinding: a name that changes its mind is checked anew at each dial, and

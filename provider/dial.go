@@ -29,7 +29,8 @@ type Dialer struct {
 	// Outside refuses more addresses of what is outside the cluster by its name
 	// (Local), or by an address that a user wrote down; nil refuses none.
 	Outside func(netip.Addr) error
-	// Lookup returns the addresses of a name; nil asks the system.
+	// Lookup returns the addresses of a name, which is one of those that Rooted
+	// makes; nil = System.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 	once    sync.Once
@@ -78,15 +79,21 @@ func (d *Dialer) Dial(ctx context.Context, network, address string) (net.Conn, e
 
 // own is Dial for calls that the gateway makes itself. Policies may name a Service
 // in short, as service.namespace, which DNS in a pod knows by its search domains;
-// it is asked for as one of the cluster's names then.
+// it is asked for as one of the cluster's names then. An address in place of a name
+// is one that a user wrote down.
 func (d *Dialer) own(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
-	if err == nil && d.Outside != nil && strings.Count(host, ".") == 1 {
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		host += literalSuffix
+	} else if d.Outside != nil && strings.Count(host, ".") == 1 {
 		if _, err := d.known().find(ctx, host+".svc"); err == nil {
-			address = net.JoinHostPort(host+".svc", port)
+			host += ".svc"
 		}
 	}
-	return d.Dial(ctx, network, address)
+	return d.Dial(ctx, network, net.JoinHostPort(host, port))
 }
 
 // to is Dial by a way of its own.
@@ -126,6 +133,9 @@ func (d *Dialer) dial(ctx context.Context, network, address string, via via) (ne
 	host, literal := strings.CutSuffix(host, literalSuffix)
 	if c, ok, err := d.near(ctx, network, host, port); ok {
 		return c, err
+	}
+	if err := Stray(host); err != nil {
+		return nil, err
 	}
 	_, err = netip.ParseAddr(host)
 	outside := literal || err != nil && !Local(host)
@@ -254,7 +264,7 @@ func (d *Dialer) known() *names {
 	d.once.Do(func() {
 		d.names.lookup = d.Lookup
 		if d.names.lookup == nil {
-			d.names.lookup = system
+			d.names.lookup = System
 		}
 	})
 	return &d.names

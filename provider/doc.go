@@ -11,7 +11,8 @@
 //
 // A backend that cannot be spoken to (a client certificate that is missing, a
 // CA bundle without certificates) fails its own requests and nobody else's.
-// What DNS said is remembered for five seconds and checked at each dial, so that
+// A name with a dot is looked up as it stands, and the name of a Service must not
+// be an alias (System). What DNS said is remembered for five seconds and checked at each dial, so that
 // an answer that changes is of no use; connections to a name are left after five
 // minutes. A Relay opens the same tunnels for an Envoy of the same pod.
 //

@@ -35,9 +35,15 @@ func TestFence(t *testing.T) {
 	if _, err := NewFence([]string{"10.0.0.0/33"}, nil); err == nil {
 		t.Error("half a fence is none")
 	}
-	for name, want := range map[string]bool{"a.ns.svc": true, "A.ns.SVC.cluster.local.": true, "a.ns": false, "a.example.com": false, "svc": false} {
-		if Local(name) != want {
-			t.Errorf("%s is the cluster's own: %v", name, !want)
+	type is struct{ local, stray bool }
+	for name, want := range map[string]is{
+		"a.ns.svc": {local: true}, "A.ns.SVC.cluster.local.": {local: true}, "a.ns": {}, "a.example.com": {}, "svc": {}, "cluster.local": {},
+		"10-96-0-1.ns.pod.cluster.local": {stray: true}, "_a._b.x.ns.svc.cluster.local": {stray: true}, "_a._b.x.ns.SVC.": {stray: true},
+		"pod-0.a.ns.svc": {stray: true}, "_a.ns.svc": {stray: true}, "a._ns.svc": {stray: true}, "ns.svc": {stray: true}, ".ns.svc": {stray: true},
+		"a.ns.cluster.local": {stray: true}, "a.ns.svc.cluster.local.cluster.local": {stray: true}, "any.any.svc.cluster.local.svc": {stray: true},
+	} {
+		if got := (is{Local(name), Stray(name) != nil}); got != want {
+			t.Errorf("%s is a Service's, or a stray: %v", name, got)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -91,7 +90,7 @@ func (n *names) find(ctx context.Context, host string) ([]netip.Addr, error) {
 func (n *names) ask(ctx context.Context, host string, a *answer) ([]netip.Addr, error) {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	found, err := n.lookup(limited, host)
+	found, err := n.lookup(limited, Rooted(host))
 	if err == nil && len(found) == 0 {
 		err = errors.New("no addresses")
 	}
@@ -176,10 +175,4 @@ func (a *answer) next() []netip.Addr {
 	out = append(out, a.addrs[at:first]...)
 	out = append(out, a.addrs[:at]...)
 	return append(out, a.addrs[first:]...)
-}
-
-// system looks names up as the system does: hosts file, search domains, both
-// families, in the order of RFC 6724.
-func system(ctx context.Context, host string) ([]netip.Addr, error) {
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }

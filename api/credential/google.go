@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"net/url"
 )
+
+// GoogleTokens is where Google gives out tokens for service accounts' keys.
+const GoogleTokens = "https://oauth2.googleapis.com/token"
 
 // Key is a Google Cloud service account's key.
 type Key struct {
@@ -31,10 +33,10 @@ func ServiceAccount(document []byte) (*Key, error) {
 		return nil, errors.New("is not a service account's key in JSON")
 	}
 	if in.TokenURI == "" {
-		in.TokenURI = "https://oauth2.googleapis.com/token"
+		in.TokenURI = GoogleTokens
 	}
-	if u, err := url.Parse(in.TokenURI); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, errors.New("has a token_uri that is no https address")
+	if !endpoint(in.TokenURI) {
+		return nil, errors.New("has a token_uri that is no https address, or has a user or a fragment, or a name under .invalid")
 	}
 	block, _ := pem.Decode([]byte(in.PrivateKey))
 	if block == nil {

@@ -269,8 +269,8 @@ func (in *Injector) oauth2() *Error {
 	if o == nil {
 		return nil
 	}
-	if u, err := url.Parse(o.TokenURL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return &Error{"oauth2.tokenURL", "must be an https address without user and fragment"}
+	if !endpoint(o.TokenURL) {
+		return &Error{"oauth2.tokenURL", "must be an https address without user and fragment, and not under .invalid"}
 	}
 	if o.Authentication == "" {
 		o.Authentication = "Basic"
@@ -282,4 +282,14 @@ func (in *Injector) oauth2() *Error {
 		return &Error{"oauth2.clientID", "write it, or the Secret's key that holds it as secretRef.idKey, and not both"}
 	}
 	return nil
+}
+
+// endpoint reports whether an address can be a token endpoint's. Names under
+// ".invalid" exist nowhere (RFC 6761 6.4); planes keep names of their own there.
+func endpoint(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return false
+	}
+	return !strings.HasSuffix(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ".invalid")
 }

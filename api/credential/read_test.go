@@ -77,6 +77,9 @@ func TestReadRefused(t *testing.T) {
 	f(`{"azure":{"clientID":"a","tenantID":"t","cloud":"Germany"},"secretRef":{"name":"s"}}`, "azure.cloud")
 	f(`{"oauth2":{"tokenURL":"http://a/b","clientID":"a"},"secretRef":{"name":"s"}}`, "oauth2.tokenURL")
 	f(`{"oauth2":{"tokenURL":"https://u:p@a/b","clientID":"a"},"secretRef":{"name":"s"}}`, "oauth2.tokenURL")
+	f(`{"oauth2":{"tokenURL":"https://gw.ns.gateway.INVALID:80/b","clientID":"a"},"secretRef":{"name":"s"}}`, "oauth2.tokenURL")
+	f(`{"oauth2":{"tokenURL":"https://a.invalid./b","clientID":"a"},"secretRef":{"name":"s"}}`, "oauth2.tokenURL")
+	f(`{"oauth2":{"tokenURL":"https://:443/b","clientID":"a"},"secretRef":{"name":"s"}}`, "oauth2.tokenURL")
 	f(`{"oauth2":{"tokenURL":"https://a/b"},"secretRef":{"name":"s"}}`, "oauth2.clientID")
 	f(`{"oauth2":{"tokenURL":"https://a/b","clientID":"a","authentication":"Form"},"secretRef":{"name":"s"}}`, "oauth2.authentication")
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -27,7 +26,8 @@ const (
 
 // Options of a Server. The zero value looks names up in DNS.
 type Options struct {
-	// Lookup returns the addresses of a name; nil = net.DefaultResolver.
+	// Lookup returns the addresses of a name, which is one of those that
+	// provider.Rooted makes; nil = provider.System.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Names maps host and port to an address instead (--resolve); nil maps
 	// nothing.
@@ -80,9 +80,7 @@ type name struct {
 // New returns a server that knows no backend.
 func New(o Options) *Server {
 	if o.Lookup == nil {
-		o.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
+		o.Lookup = provider.System
 	}
 	if o.Names == nil {
 		o.Names = func(string, int32) (string, bool) { return "", false }
@@ -230,9 +228,12 @@ func (s *Server) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
+	if err := provider.Stray(host); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.opts.Lookup(ctx, host)
+	return s.opts.Lookup(ctx, provider.Rooted(host))
 }
 
 // Known is what the last lookup of a backend's name came to; at is zero when
@@ -258,12 +259,17 @@ func (s *Server) Known(b *plan.Backend) (found []netip.Addr, at time.Time, err e
 	return found, n.at, nil
 }
 
-// check leaves out what must not be dialled and says so once. The caller holds
-// s.mu.
+// check leaves out what must not be dialled and says so once. Of an answer that
+// is longer than what is used, nothing is said of the rest. The caller holds s.mu.
 func (s *Server) check(n *name, host string, found []netip.Addr) (good []netip.Addr) {
+	found = slices.Clone(found)
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	slices.SortFunc(found, netip.Addr.Compare) // IPv4 first
+	found = slices.Compact(found)
 	var refused []netip.Addr
-	for _, a := range found {
-		a = a.Unmap()
+	for _, a := range found[:min(len(found), addresses)] {
 		err := s.opts.Guard(a)
 		if err == nil && !provider.Local(host) {
 			err = s.opts.Outside(a)
@@ -278,7 +284,5 @@ func (s *Server) check(n *name, host string, found []netip.Addr) (good []netip.A
 		good = append(good, a)
 	}
 	n.refused = refused
-	slices.SortFunc(good, func(a, b netip.Addr) int { return a.Compare(b) }) // IPv4 first
-	good = slices.Compact(good)
-	return good[:min(len(good), addresses)]
+	return good
 }

@@ -31,6 +31,7 @@ type zone struct {
 	mu    sync.Mutex
 	names map[string]string // addresses separated by spaces; "" = the lookup fails
 	asked int
+	last  string // as it was asked for
 }
 
 func (z *zone) set(host, addresses string) {
@@ -43,6 +44,8 @@ func (z *zone) lookup(_ context.Context, host string) (out []netip.Addr, err err
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked++
+	z.last = host
+	host = strings.TrimSuffix(host, ".")
 	if z.names[host] == "" {
 		return nil, errors.New("no such host")
 	}
@@ -126,6 +129,8 @@ func TestAddresses(t *testing.T) {
 	f("a name from outside does not lead into the cluster", "a.example.com", "10.96.0.1 192.0.2.1", "192.0.2.1:443")
 	f("nor does an address that a user wrote down", "10.96.0.1", "", "")
 	f("a name of the cluster does", "a.ns.svc.cluster.local", "10.96.0.1", "10.96.0.1:443")
+	f("but none that spells an address", "10-96-0-1.ns.pod.cluster.local", "10.96.0.1", "")
+	f("nor one below a Service's, wherever it leads", "_a._b.x.ns.svc.cluster.local", "10.96.0.1 192.0.2.1", "")
 	f("--resolve comes before DNS", "mapped.example.com", "192.0.2.1", "127.0.0.1:8443")
 	f("a name that does not exist has no endpoint", "a.example.com", "", "")
 }

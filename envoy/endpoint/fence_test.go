@@ -72,6 +72,51 @@ func TestLists(t *testing.T) {
 	expect("free", "")
 }
 
+// TestAsked: a name with a dot is looked up as it is, by no search domain.
+func TestAsked(t *testing.T) {
+	f := func(host, want string) {
+		t.Helper()
+		z := &zone{names: map[string]string{}}
+		s := New(Options{Lookup: z.lookup})
+		s.Load(backends(host))
+		s.round(t.Context())
+		if z.last != want {
+			t.Errorf("%s: asked for %q, want %q", host, z.last, want)
+		}
+	}
+	f("api.openai.com", "api.openai.com.")
+	f("openrouter.ai", "openrouter.ai.")
+	f("sim.models.svc", "sim.models.svc.cluster.local.")
+	f("sim", "sim")
+	f("10-0-0-5.team.pod.cluster.local", "")
+}
+
+// TestLongAnswer: of an answer that is longer than what is used, the log hears no
+// more than that.
+func TestLongAnswer(t *testing.T) {
+	var log bytes.Buffer
+	z := &zone{names: map[string]string{}}
+	s := New(Options{Lookup: z.lookup, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.Load(backends("a.test"))
+	long := func(from string) {
+		var all []string
+		for a := netip.MustParseAddr(from); len(all) < 3*addresses; a = a.Next() {
+			all = append(all, a.String(), a.String())
+		}
+		z.set("a.test", strings.Join(all, " "))
+		s.again(t)
+	}
+	long("169.254.0.1")
+	long("169.254.0.1")
+	if n := strings.Count(log.String(), "is left out"); n != addresses {
+		t.Errorf("the log has %d lines of one answer, want %d", n, addresses)
+	}
+	long("192.0.2.1")
+	if got := strings.Split(s.says(t, "ns-a.test"), " "); len(got) != addresses || !strings.HasPrefix(got[addresses-1], "192.0.2.32:443+") {
+		t.Errorf("of many addresses %d are told: %s", len(got), got)
+	}
+}
+
 // TestBehindProxy: Envoy finds a backend that is behind a proxy at a socket, and
 // its name is not looked up here.
 func TestBehindProxy(t *testing.T) {
