@@ -36,7 +36,7 @@ type gateway struct {
 	failed  error
 	failing time.Time // since when
 
-	own *objects // what its pods may speak about
+	own *subjects // what its pods may speak about
 
 	waiting time.Time // since when planes are waited for; zero = they are not
 }

@@ -119,7 +119,7 @@ func (c *Controller) listen(h heard) bool {
 		if g.node != h.word.Node || g.plan == nil {
 			continue
 		}
-		own := g.ownObjects()
+		own := g.subjects()
 		refused := c.sights.turn(g.node, h.word.Refusals, func(object string) bool { return own.policies[object] })
 		seen := c.sights.hear(speaker{g.node, h.from}, h.word.Facts, func(object string) bool { return own.backends[object] })
 		return refused || seen
@@ -127,19 +127,19 @@ func (c *Controller) listen(h heard) bool {
 	return false
 }
 
-// objects are those of a plan that pods may speak about.
-type objects struct {
+// subjects are the objects of a plan that pods may speak about.
+type subjects struct {
 	backends map[string]bool // of which they tell facts
 	policies map[string]bool // and refusals
 	of       *plan.Plan
 }
 
-// ownObjects are the Gateway's.
-func (g *gateway) ownObjects() *objects {
+// subjects are those of the Gateway's own plan.
+func (g *gateway) subjects() *subjects {
 	if g.own != nil && g.own.of == g.plan {
 		return g.own
 	}
-	out := &objects{backends: map[string]bool{}, policies: map[string]bool{}, of: g.plan}
+	out := &subjects{backends: map[string]bool{}, policies: map[string]bool{}, of: g.plan}
 	for i := range g.plan.Backends {
 		out.backends[g.plan.Backends[i].Object] = true
 	}
