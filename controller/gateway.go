@@ -36,8 +36,7 @@ type gateway struct {
 	failed  error
 	failing time.Time // since when
 
-	spoken   map[string]bool // what its pods may speak about, by spokenOf
-	spokenOf *plan.Plan
+	own *subjects // what its pods may speak about
 
 	waiting time.Time // since when planes are waited for; zero = they are not
 }

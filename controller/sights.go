@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/egret-gateway/egret/feed"
+	"github.com/egret-gateway/egret/plan"
 	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 )
@@ -30,7 +31,7 @@ const refusedEvery = 5 * time.Minute
 type sights struct {
 	pods    map[speaker]map[topic]sight.Fact
 	said    map[topic]saying
-	refused map[refusal]turned
+	refused map[string]map[refusal]turned // by the Gateway's node
 }
 
 // speaker is a stream of a Gateway's pod.
@@ -59,8 +60,17 @@ type turned struct {
 	since time.Time
 }
 
-// mostRefused bounds how many refusals are told apart.
-const mostRefused = 4096
+// Bounds per Gateway, so that a pod which invents things is a nuisance to its own
+// alone: how many refusals are told apart, and of how many Events tell at once;
+// those of the others follow after moreEvents.
+const (
+	mostRefused = 256
+	mostEvents  = 16
+	moreEvents  = time.Second
+)
+
+// mostWords bounds how many words are taken in before all else has its turn.
+const mostWords = 256
 
 // heard is what a pod said; left is set when it will say no more.
 type heard struct {
@@ -85,9 +95,9 @@ func (c *Controller) handle(ctx context.Context, h heard) {
 	}
 }
 
-// listenAll is listen for a word and all others that wait.
+// listenAll is listen for a word and others that wait.
 func (c *Controller) listenAll(h heard) (news bool) {
-	for {
+	for range mostWords - 1 {
 		news = c.listen(h) || news
 		select {
 		case h = <-c.heard:
@@ -95,6 +105,7 @@ func (c *Controller) listenAll(h heard) (news bool) {
 			return news
 		}
 	}
+	return c.listen(h) || news
 }
 
 // listen takes in what a pod said, and reports whether status may have to change.
@@ -108,36 +119,43 @@ func (c *Controller) listen(h heard) bool {
 		if g.node != h.word.Node || g.plan == nil {
 			continue
 		}
-		own := g.objects()
-		its := func(object string) bool { return own[object] }
-		turned := c.sights.turn(h.word.Refusals, its)
-		return c.sights.hear(speaker{g.node, h.from}, h.word.Facts, its) || turned
+		own := g.subjects()
+		refused := c.sights.turn(g.node, h.word.Refusals, func(object string) bool { return own.policies[object] })
+		seen := c.sights.hear(speaker{g.node, h.from}, h.word.Facts, func(object string) bool { return own.backends[object] })
+		return refused || seen
 	}
 	return false
 }
 
-// objects are those that a Gateway's pods may speak about.
-func (g *gateway) objects() map[string]bool {
-	if g.spoken != nil && g.spokenOf == g.plan {
-		return g.spoken
+// subjects are the objects of a plan that pods may speak about.
+type subjects struct {
+	backends map[string]bool // of which they tell facts
+	policies map[string]bool // and refusals
+	of       *plan.Plan
+}
+
+// subjects are those of the Gateway's own plan.
+func (g *gateway) subjects() *subjects {
+	if g.own != nil && g.own.of == g.plan {
+		return g.own
 	}
-	out := map[string]bool{}
+	out := &subjects{backends: map[string]bool{}, policies: map[string]bool{}, of: g.plan}
 	for i := range g.plan.Backends {
-		out[g.plan.Backends[i].Object] = true
+		out.backends[g.plan.Backends[i].Object] = true
 	}
 	for i := range g.plan.Policies {
 		p := &g.plan.Policies[i]
 		if p.Auth != nil {
-			out["AuthPolicy "+p.Auth.Source] = true
+			out.policies["AuthPolicy "+p.Auth.Source] = true
 		}
 		for _, l := range p.Calls {
-			out["RateLimitPolicy "+l.Source] = true
+			out.policies["RateLimitPolicy "+l.Source] = true
 		}
 		for _, l := range p.Token {
-			out["TokenRateLimitPolicy "+l.Source] = true
+			out.policies["TokenRateLimitPolicy "+l.Source] = true
 		}
 	}
-	g.spoken, g.spokenOf = out, g.plan
+	g.own = out
 	return out
 }
 
@@ -216,21 +234,28 @@ func (s *sights) keep(there func(object string) bool) {
 	}
 }
 
-// turn keeps refusals that a pod tells of until an Event does, and reports whether
-// there were any.
-func (s *sights) turn(rs []sight.Refusal, its func(object string) bool) (any bool) {
-	if s.refused == nil {
-		s.refused = map[refusal]turned{}
-	}
+// turn keeps refusals that a node's pod tells of until an Event does, and reports
+// whether there were any.
+func (s *sights) turn(node string, rs []sight.Refusal, its func(object string) bool) (any bool) {
+	kinds := s.refused[node]
 	for _, r := range rs {
 		key := refusal{r.Object, r.Code}
-		was, known := s.refused[key]
-		if !its(r.Object) || !known && len(s.refused) >= mostRefused {
+		was, known := kinds[key]
+		if !its(r.Object) || !known && len(kinds) >= mostRefused {
 			continue
 		}
+		if kinds == nil {
+			kinds = map[refusal]turned{}
+		}
 		r.Calls += was.Calls
-		s.refused[key] = turned{r, was.since}
+		kinds[key] = turned{r, was.since}
 		any = true
+	}
+	if any {
+		if s.refused == nil {
+			s.refused = map[string]map[refusal]turned{}
+		}
+		s.refused[node] = kinds
 	}
 	return any
 }
@@ -239,18 +264,33 @@ func (s *sights) turn(rs []sight.Refusal, its func(object string) bool) (any boo
 // then for those since, and returns after how long to look again.
 func (s *sights) tell(now time.Time, event func(sight.Refusal)) (again time.Duration) {
 	again = idle
-	for key, r := range s.refused {
+	for node, kinds := range s.refused {
+		again = min(again, tellOf(kinds, now, event))
+		if len(kinds) == 0 {
+			delete(s.refused, node)
+		}
+	}
+	return again
+}
+
+// tellOf is tell for one Gateway.
+func tellOf(kinds map[refusal]turned, now time.Time, event func(sight.Refusal)) (again time.Duration) {
+	again = idle
+	events := 0
+	for key, r := range kinds {
 		left := refusedEvery - now.Sub(r.since)
 		switch {
 		case left > 0 && r.Calls > 0:
 			again = min(again, left)
 		case left > 0:
 		case r.Calls == 0:
-			delete(s.refused, key)
+			delete(kinds, key)
+		case events == mostEvents:
+			again = min(again, moreEvents)
 		default:
 			event(r.Refusal)
-			r.Calls, r.since = 0, now
-			s.refused[key] = r
+			events++
+			kinds[key] = turned{Refusal: sight.Refusal{Object: key.object, Code: key.code}, since: now}
 		}
 	}
 	return again

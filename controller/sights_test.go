@@ -171,11 +171,50 @@ func TestBelieved(t *testing.T) {
 	if len(c.sights.refused) > 0 {
 		t.Errorf("kept: %v", c.sights.refused)
 	}
-	for i := range mostRefused + 100 {
-		tell("node", feed.Word{Refusals: []sight.Refusal{auth(fmt.Sprint(i), 1)}})
+	told("of a backend nothing", time.Hour, idle, nil, of(seenObject, "limited", 1))
+}
+
+// TestBelievedPerGateway: a pod that invents refusals fills its own Gateway's room.
+func TestBelievedPerGateway(t *testing.T) {
+	gatewayOf := func(node, policy string) *gateway {
+		return &gateway{node: node, plan: &plan.Plan{Policies: []plan.Policy{{Auth: &plan.Auth{Source: policy}}}}}
 	}
-	if got := len(c.sights.refused); got != mostRefused {
+	c := &Controller{gateways: map[string]*gateway{"ns/a": gatewayOf("a", "ns/p"), "ns/b": gatewayOf("b", "ns/q")}}
+	for i := range 10_000 {
+		r := sight.Refusal{Object: "AuthPolicy ns/p", Code: fmt.Sprint(i), Calls: 1}
+		c.listen(heard{from: "pod a", word: feed.Word{Node: "a", Refusals: []sight.Refusal{r}}})
+	}
+	if got := len(c.sights.refused["a"]); got != mostRefused {
 		t.Errorf("%d kinds are kept of a pod that invents them, want %d", got, mostRefused)
+	}
+	c.listen(heard{from: "pod b", word: feed.Word{Node: "b", Refusals: []sight.Refusal{{Object: "AuthPolicy ns/q", Code: "unauthorized", Calls: 1}}}})
+	rounds, now, again := 0, midnight, time.Duration(0)
+	for again = moreEvents; again == moreEvents; now = now.Add(again) {
+		events := map[string]int{}
+		again = c.sights.tell(now, func(r sight.Refusal) { events[r.Object]++ })
+		want := map[string]int{"AuthPolicy ns/p": mostEvents}
+		if rounds == 0 {
+			want["AuthPolicy ns/q"] = 1
+		}
+		if diff := cmp.Diff(want, events); diff != "" {
+			t.Fatalf("round %d (-want +got): %s", rounds, diff)
+		}
+		rounds++
+	}
+	if rounds != mostRefused/mostEvents {
+		t.Errorf("%d rounds tell of all", rounds)
+	}
+}
+
+// TestListenAll: pods that talk without an end leave the controller its turns.
+func TestListenAll(t *testing.T) {
+	c := &Controller{heard: make(chan heard, 2*mostWords)}
+	for range cap(c.heard) {
+		c.heard <- heard{}
+	}
+	c.listenAll(heard{})
+	if got := cap(c.heard) - len(c.heard) + 1; got != mostWords {
+		t.Errorf("%d words are taken in at once, want %d", got, mostWords)
 	}
 }
 

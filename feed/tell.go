@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -67,18 +67,7 @@ func (t *Teller) Tell(ctx context.Context, conn grpc.ClientConnInterface) error 
 		if t.Look != nil {
 			t.Look()
 		}
-		w := Word{Node: t.Node, Refusals: t.Book.Refusals()}
-		facts := t.Book.Facts()
-		if len(told) > 2*len(facts) { // of what is gone
-			clear(told)
-		}
-		for _, f := range facts {
-			key := f.Object + " " + string(f.Kind)
-			if was, ok := told[key]; (!ok || due(was, f)) && len(w.Facts) < mostTold {
-				w.Facts = append(w.Facts, f)
-				told[key] = f
-			}
-		}
+		w := Word{Node: t.Node, Facts: news(told, t.Book.Facts()), Refusals: t.Book.Refusals()}
 		w.Refusals = w.Refusals[:min(len(w.Refusals), mostTold)]
 		if len(w.Facts)+len(w.Refusals) > 0 {
 			b, err := json.Marshal(w)
@@ -102,6 +91,22 @@ func (t *Teller) Tell(ctx context.Context, conn grpc.ClientConnInterface) error 
 	}
 }
 
+// news are the facts that are due beside those told before, to which they are
+// added. More than mostTold are left for the next time.
+func news(told map[string]sight.Fact, facts []sight.Fact) (out []sight.Fact) {
+	if len(told) > 2*len(facts) { // of what is gone
+		clear(told)
+	}
+	for _, f := range facts {
+		key := f.Object + " " + string(f.Kind)
+		if was, ok := told[key]; (!ok || due(was, f)) && len(out) < mostTold {
+			out = append(out, f)
+			told[key] = f
+		}
+	}
+	return out
+}
+
 // due reports whether a fact is news beside what was told.
 func due(was, f sight.Fact) bool {
 	later := f.At.Sub(was.At)
@@ -123,7 +128,15 @@ type Hearer struct {
 	Heard func(from string, w Word)
 	Left  func(from string)
 
-	streams atomic.Int64
+	mu      sync.Mutex
+	streams int64                // so far
+	seats   map[string]*speaking // by host, whose one stream it is
+}
+
+// speaking is a stream that is heard.
+type speaking struct {
+	from string
+	end  context.CancelFunc
 }
 
 // Register adds the service to g.
@@ -134,23 +147,61 @@ func (h *Hearer) Register(g grpc.ServiceRegistrar) {
 	}, h)
 }
 
+// sit gives the host's seat to a stream, whose context ends when another stream
+// of the same host takes it: of what a pod may open, one is heard. Hosts that are
+// not known share a seat.
+func (h *Hearer) sit(ctx context.Context, host string) (_ context.Context, from string, rise func()) {
+	ctx, end := context.WithCancel(ctx)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if was := h.seats[host]; was != nil {
+		was.end()
+	}
+	if h.seats == nil {
+		h.seats = map[string]*speaking{}
+	}
+	h.streams++
+	mine := &speaking{host + " " + strconv.FormatInt(h.streams, 10), end}
+	h.seats[host] = mine
+	return ctx, mine.from, func() {
+		end()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.seats[host] == mine {
+			delete(h.seats, host)
+		}
+	}
+}
+
 // listen hears one pod out, a few words a second, so that one which talks without
-// an end keeps nobody busy.
+// an end, or begins again and again, keeps nobody busy.
 func (h *Hearer) listen(s grpc.ServerStream) error {
 	who, err := h.Authenticate(s.Context())
 	if err != nil {
 		return status.Error(codes.Unauthenticated, "the token was not accepted; the controller's log says why")
 	}
-	from := who.Host + " " + strconv.FormatInt(h.streams.Add(1), 10)
+	ctx, from, rise := h.sit(s.Context(), who.Host)
+	defer rise()
 	defer h.Left(from)
+	said := receive(ctx, s)
 	for {
-		var m wrapperspb.BytesValue
-		if err := s.RecvMsg(&m); errors.Is(err, io.EOF) {
-			return s.SendMsg(&emptypb.Empty{})
-		} else if err != nil {
-			return err
+		var m message
+		select {
+		case <-time.After(tellEvery / 4):
+		case <-ctx.Done():
+			return errReplaced
 		}
-		w, err := readWord(m.GetValue())
+		select {
+		case m = <-said:
+		case <-ctx.Done():
+			return errReplaced
+		}
+		if errors.Is(m.err, io.EOF) {
+			return s.SendMsg(&emptypb.Empty{})
+		} else if m.err != nil {
+			return m.err
+		}
+		w, err := readWord(m.body, time.Now())
 		if err != nil {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
@@ -158,15 +209,41 @@ func (h *Hearer) listen(s grpc.ServerStream) error {
 			return status.Errorf(codes.PermissionDenied, "the token does not speak for node %q", w.Node)
 		}
 		h.Heard(from, w)
-		select {
-		case <-time.After(tellEvery / 4):
-		case <-s.Context().Done():
-			return nil
-		}
 	}
 }
 
-func readWord(b []byte) (w Word, err error) {
+// errReplaced is seen by a pod only that has opened a second stream.
+var errReplaced = status.Error(codes.Aborted, "another stream of this pod is heard in the place of this one")
+
+// message is what came of a stream.
+type message struct {
+	body []byte
+	err  error
+}
+
+// receive reads one message ahead until one is an error or ctx ends; the stream
+// ends with its handler.
+func receive(ctx context.Context, s grpc.ServerStream) <-chan message {
+	out := make(chan message)
+	go func() {
+		for {
+			var m wrapperspb.BytesValue
+			err := s.RecvMsg(&m)
+			select {
+			case out <- message{m.GetValue(), err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// readWord reads a word that a pod says now.
+func readWord(b []byte, now time.Time) (w Word, err error) {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return w, errors.New("the word is not understood")
 	}
@@ -174,12 +251,12 @@ func readWord(b []byte) (w Word, err error) {
 		return w, errors.New("the word is too long")
 	}
 	for i := range w.Facts {
-		if err := w.Facts[i].Check(); err != nil {
+		if err := w.Facts[i].Check(now); err != nil {
 			return w, err
 		}
 	}
 	for i := range w.Refusals {
-		if err := w.Refusals[i].Check(); err != nil {
+		if err := w.Refusals[i].Check(now); err != nil {
 			return w, err
 		}
 	}

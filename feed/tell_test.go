@@ -153,10 +153,52 @@ func TestBadWords(t *testing.T) {
 	f("not JSON", []byte("hello"))
 	f("of another kind", word(feed.Word{Node: "n", Facts: []sight.Fact{{Kind: "Weather"}}}))
 	f("too many facts", word(feed.Word{Node: "n", Facts: make([]sight.Fact, 513)}))
+	f("a code that is none", word(feed.Word{Node: "n", Refusals: []sight.Refusal{{Code: "a b", Calls: 1}}}))
 	f("no refusal", word(feed.Word{Node: "n", Refusals: []sight.Refusal{{}}}))
 	select {
 	case w := <-e.words:
 		t.Errorf("%v was heard", w)
 	default:
+	}
+}
+
+// TestOneStream: a pod is heard over the last stream that it has begun.
+func TestOneStream(t *testing.T) {
+	e := listen(t, true, node("n"))
+	say := func(text string) grpc.ClientStream {
+		t.Helper()
+		stream, err := e.conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, "/egret.dev.Sight/Tell")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(feed.Word{Node: "n", Facts: []sight.Fact{{Object: "o", Kind: sight.Connected, Text: text, At: time.Now().Add(time.Hour)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.SendMsg(wrapperspb.Bytes(b)); err != nil {
+			t.Fatal(err)
+		}
+		w := <-e.words
+		if got := w.Facts[0]; got.Text != "x  [2J" || got.At.After(time.Now()) {
+			t.Errorf("%+v is heard", got)
+		}
+		return stream
+	}
+	older := say("x\n\x1b[2J")
+	newer := say("x\n\x1b[2J")
+	if err := older.RecvMsg(&emptypb.Empty{}); status.Code(err) != codes.Aborted {
+		t.Errorf("the older stream: %v", err)
+	}
+	if from := <-e.left; from != "pod 1" {
+		t.Errorf("%q has left", from)
+	}
+	if err := newer.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if err := newer.RecvMsg(&emptypb.Empty{}); err != nil {
+		t.Errorf("the newer stream: %v", err)
+	}
+	if from := <-e.left; from != "pod 2" {
+		t.Errorf("%q has left", from)
 	}
 }

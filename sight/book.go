@@ -40,12 +40,21 @@ func (f Fact) Same(o Fact) bool {
 	return f.Object == o.Object && f.Kind == o.Kind && f.Good == o.Good && f.Text == o.Text && f.Ends.Equal(o.Ends)
 }
 
-// Check refuses a fact that no Book of this release has.
-func (f *Fact) Check() error {
+// Check refuses a fact that no Book of this release has. What another process
+// told is made fit to be shown, and is of now at the latest: the newest counts.
+func (f *Fact) Check(now time.Time) error {
 	if _, known := reasons[f.Kind]; !known || tooLong(f.Object, f.Text) {
 		return fmt.Errorf("a fact of kind %.32q is not understood, or too long", f.Kind)
 	}
+	f.Text, f.At = brief(f.Text), earlier(f.At, now)
 	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
 }
 
 func tooLong(object, text string) bool { return len(object) > maxObject || len(text) > 2*maxText }

@@ -197,18 +197,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestCheck: what another process tells is refused, or fit to be shown.
 func TestCheck(t *testing.T) {
-	good := Fact{Object: "XBackend ns/x", Kind: Connected, Text: "yes"}
-	if err := good.Check(); err != nil {
-		t.Error(err)
+	const nasty, clean = "a\n\x1b[2J\u202eb", "a  [2J b"
+	fact := Fact{Object: "XBackend ns/x", Kind: Connected, Text: nasty, At: noon.Add(time.Hour)}
+	if err := fact.Check(noon); err != nil || fact.Text != clean || !fact.At.Equal(noon) {
+		t.Errorf("%+v, %v", fact, err)
+	}
+	refusal := Refusal{Object: "AuthPolicy ns/p", Code: "identity_unavailable", Calls: 1, Text: nasty, At: noon.Add(-time.Hour)}
+	if err := refusal.Check(noon); err != nil || refusal.Text != clean || !refusal.At.Equal(noon.Add(-time.Hour)) {
+		t.Errorf("%+v, %v", refusal, err)
 	}
 	for _, f := range []Fact{{Kind: "Other"}, {Kind: Resolved, Object: strings.Repeat("x", maxObject+1)}, {Kind: Resolved, Text: strings.Repeat("x", 2*maxText+1)}} {
-		if f.Check() == nil {
+		if f.Check(noon) == nil {
 			t.Errorf("%.40v is taken", f)
 		}
 	}
-	for _, r := range []Refusal{{}, {Calls: -1}, {Calls: 1, Code: strings.Repeat("x", 65)}, {Calls: 1, Text: strings.Repeat("x", 2*maxText+1)}} {
-		if r.Check() == nil {
+	long := strings.Repeat("x", 2*maxText+1)
+	for _, r := range []Refusal{
+		{Code: "denied"}, {Code: "denied", Calls: -1}, {Code: "denied", Calls: mostCalls + 1}, {Code: "denied", Calls: 1, Text: long},
+		{Calls: 1}, {Calls: 1, Code: strings.Repeat("x", 33)}, {Calls: 1, Code: "a b"}, {Calls: 1, Code: "A"}, {Calls: 1, Code: "a\x1b_"}, {Calls: 1, Code: "denied1"},
+	} {
+		if r.Check(noon) == nil {
 			t.Errorf("%.40v is taken", r)
 		}
 	}

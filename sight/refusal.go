@@ -19,13 +19,23 @@ type Refusal struct {
 	At     time.Time `json:"at"`    // when it was
 }
 
-// Check refuses a refusal that no Book of this release has.
-func (r *Refusal) Check() error {
-	if tooLong(r.Object, r.Text) || len(r.Code) > 64 || r.Calls < 1 {
+// Check refuses a refusal that no Book of this release has, and makes the others
+// fit to be shown, as that of a Fact does.
+func (r *Refusal) Check(now time.Time) error {
+	if tooLong(r.Object, r.Text) || !isCode(r.Code) || r.Calls < 1 || r.Calls > mostCalls {
 		return errors.New("a refusal is not understood")
 	}
+	r.Text, r.At = brief(r.Text), earlier(r.At, now)
 	return nil
 }
+
+// isCode reports whether a code is of the shape that the engine's are.
+func isCode(code string) bool {
+	return code != "" && len(code) <= 32 && strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") == ""
+}
+
+// mostCalls bounds a refusal's, so that their sum has an end.
+const mostCalls = 1 << 30
 
 // mostRefusals bounds how many are told apart.
 const mostRefusals = 512

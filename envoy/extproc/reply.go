@@ -80,8 +80,8 @@ func (f *flow) plan(status int, h http.Header) engine.ResponsePlan {
 		if n, err := strconv.ParseInt(h.Get(envoy.HeaderEnds), 10, 64); err == nil {
 			head.Ends = time.Unix(n, 0)
 		}
-		head.Header.Del(envoy.HeaderEnds)
 	}
+	head.Header.Del(envoy.HeaderEnds) // in the clear it is the backend's own word
 	p := f.x.Response(head)
 	if p.Peek || p.Retry {
 		n := f.x.Record.Attempts

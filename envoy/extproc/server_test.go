@@ -41,13 +41,16 @@ func TestForward(t *testing.T) {
 	if c.GetBodyMutation() != nil || x.id == "" || x.try {
 		t.Errorf("body %v, id %q, try %v", c.GetBodyMutation(), x.id, x.try)
 	}
-	out = x.tell(response("via_upstream", ":status: 200", "content-type: text/plain", "content-length: 2", "transfer-encoding: x"))
+	out = x.tell(response("via_upstream", ":status: 200", "content-type: text/plain", "content-length: 2", "transfer-encoding: x", "x-egret-peer-ends: 4102444800"))
 	if out.GetModeOverride() != nil {
 		t.Errorf("the body of an answer that nobody reads is asked for: %v", out.GetModeOverride())
 	}
 	got = changes(out.GetResponseHeaders().GetResponse().GetHeaderMutation())
 	if diff := cmp.Diff([]string{"mine"}, got["x-request-id"]); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if v, ok := got["x-egret-peer-ends"]; !ok || v != nil {
+		t.Errorf("what a backend in the clear says of a certificate is passed on: %q", v)
 	}
 	for _, name := range []string{"content-length", "transfer-encoding", "content-type"} {
 		if v, ok := got[name]; ok {

@@ -12,7 +12,8 @@
 // ways to a network of their own (docs/decisions/016-credentials.md). They are
 // fetched once for all that wait; one that was fetched serves until it really expires,
 // also when no other can be got; attempts that fail are made less and less
-// often. The goroutines are Run's.
+// often. A namespace has a share of the tokens and of those that are fetched at
+// once, so that its slow endpoints are its own. The goroutines are Run's.
 //
 // Only the fixed addresses of the clouds' metadata services are reached past the
 // address guard, and only by identities of the pod. No redirect is followed, and

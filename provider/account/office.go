@@ -37,13 +37,15 @@ const (
 	margin     = 5 * time.Second         // before its end that a token is not used any more: it must be good when it arrives
 	firstPause = time.Second             // after a failure
 	mostPause  = time.Minute             // after many
-	idle       = time.Hour               // that a token is kept for which nobody asks
+	idle       = time.Hour               // that a token is kept for which nobody asks; one that never came is kept for mostPause
 	shortest   = 10 * time.Second        // life of a token that is of any use
 	longest    = 24 * time.Hour          // that a token is believed to live
 	look       = 5 * time.Second         // between looks at what is about to expire
 	doubt      = 30 * time.Second        // that a token is believed, whatever a backend says of it
 	maxTokens  = 4096                    // that are kept
-	atOnce     = 16                      // that are fetched at the same time
+	maxOfOne   = 256                     // of them by one namespace
+	atOnce     = 64                      // that are fetched at the same time
+	atOnceOne  = 4                       // of them by one namespace
 )
 
 // grant is what was got: a token, or keys of a role.
@@ -63,20 +65,30 @@ type Office struct {
 
 	mu      sync.Mutex
 	tickets map[string]*ticket
+	shares  map[string]*share // by namespace
+}
+
+// share is what the accounts of one namespace have of the office: who names an
+// endpoint that hangs waits for it alone.
+type share struct {
+	slots chan struct{} // one for each ticket that is being fetched
+	kept  int           // tickets
 }
 
 // ticket is one token, over all its renewals. Its fields are the Office's to
 // lock.
 type ticket struct {
-	name  string // for the log
-	fetch fetch
-	grant grant
-	got   time.Time // when grant was
-	used  time.Time
-	under chan struct{} // closed when the fetching that is under way has ended; nil = none is
-	err   error         // of the last fetching
-	again time.Time     // not to be fetched before
-	pause time.Duration
+	name      string // for the log
+	share     *share
+	namespace string
+	fetch     fetch
+	grant     grant
+	got       time.Time // when grant was
+	used      time.Time
+	under     chan struct{} // closed when the fetching that is under way has ended; nil = none is
+	err       error         // of the last fetching
+	again     time.Time     // not to be fetched before
+	pause     time.Duration
 }
 
 // New returns an office without tokens.
@@ -90,7 +102,7 @@ func New(o Options) *Office {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
 	}
-	return &Office{opts: o, due: make(chan *ticket, maxTokens), tickets: map[string]*ticket{}}
+	return &Office{opts: o, due: make(chan *ticket, maxTokens), tickets: map[string]*ticket{}, shares: map[string]*share{}}
 }
 
 // Run fetches what is asked for, and ahead of its expiry what is in use, until
@@ -108,31 +120,39 @@ func (o *Office) Run(ctx context.Context) error {
 		case <-tick.C:
 			o.ahead()
 		case t := <-o.due:
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
 			group.Go(func() {
-				defer func() { <-slots }()
+				defer hold(ctx, t.share.slots)()
+				defer hold(ctx, slots)()
 				o.renew(ctx, t)
 			})
 		}
 	}
 }
 
-// get returns the grant of that key. One that is on its way is waited for; one
+// hold takes a slot, and returns what gives it back. There is none to be had
+// after ctx has ended, and none is needed to find that out.
+func hold(ctx context.Context, slots chan struct{}) (release func()) {
+	select {
+	case slots <- struct{}{}:
+		return func() { <-slots }
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
+// get returns the account's grant. One that is on its way is waited for; one
 // that is old is renewed meanwhile.
-func (o *Office) get(key, name string, f fetch) (grant, error) {
+func (o *Office) get(a *plan.Account, secret *plan.Secret, f fetch) (grant, error) {
+	key := keyOf(a, secret)
 	o.mu.Lock()
 	t := o.tickets[key]
 	now := o.opts.Now()
 	if t == nil {
-		if len(o.tickets) >= maxTokens {
+		var err error
+		if t, err = o.issue(a, f); err != nil {
 			o.mu.Unlock()
-			return grant{}, fmt.Errorf("%w: the gateway keeps as many tokens as it can", ErrUnavailable)
+			return grant{}, err
 		}
-		t = &ticket{name: name, fetch: f}
 		o.tickets[key] = t
 	}
 	t.used = now
@@ -160,6 +180,31 @@ func (o *Office) get(key, name string, f fetch) (grant, error) {
 		return t.grant, nil
 	}
 	return grant{}, fmt.Errorf("%w: %w", ErrUnavailable, t.err)
+}
+
+// issue makes a ticket within the namespace's share. The office is locked.
+func (o *Office) issue(a *plan.Account, f fetch) (*ticket, error) {
+	s := o.shares[a.Namespace]
+	if s == nil {
+		s = &share{slots: make(chan struct{}, atOnceOne)}
+	}
+	switch {
+	case len(o.tickets) >= maxTokens:
+		return nil, fmt.Errorf("%w: the gateway keeps as many tokens as it can", ErrUnavailable)
+	case s.kept >= maxOfOne:
+		return nil, fmt.Errorf("%w: namespace %s has as many tokens as one may, %d", ErrUnavailable, a.Namespace, maxOfOne)
+	}
+	o.shares[a.Namespace] = s
+	s.kept++
+	return &ticket{name: a.Namespace + "/" + a.Name, namespace: a.Namespace, share: s, fetch: f}, nil
+}
+
+// drop forgets a ticket. The office is locked.
+func (o *Office) drop(key string, t *ticket) {
+	delete(o.tickets, key)
+	if t.share.kept--; t.share.kept == 0 {
+		delete(o.shares, t.namespace)
+	}
 }
 
 // Doubt says that a backend did not accept the account's credential (401). What
@@ -220,16 +265,21 @@ func (o *Office) renew(ctx context.Context, t *ticket) {
 	t.grant, t.got, t.pause, t.again = g, now, 0, time.Time{}
 }
 
-// ahead orders what is in use and about to expire, and forgets what is not.
+// ahead orders what is in use and about to expire, and forgets what is not. What
+// never came is fetched for those who ask, and not ahead.
 func (o *Office) ahead() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.opts.Now()
 	for key, t := range o.tickets {
+		kept := idle
+		if t.got.IsZero() {
+			kept = mostPause
+		}
 		switch {
-		case t.under == nil && now.Sub(t.used) > idle:
-			delete(o.tickets, key)
-		case t.used.After(t.got) && t.stale(now):
+		case t.under == nil && now.Sub(t.used) > kept:
+			o.drop(key, t)
+		case !t.got.IsZero() && t.used.After(t.got) && t.stale(now):
 			o.order(t)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,6 +224,51 @@ func TestTokens(t *testing.T) {
 		other.Namespace = "m"
 		must(t, o, oauth(), hush("x"), "t1")
 		must(t, o, other, hush("x"), "t2")
+	})
+	run("endpoints that hang keep nobody waiting but their own namespace", func(t *testing.T) {
+		e := &endpoint{answer: numbered(3600)}
+		o := office(t, e)
+		must(t, o, oauth(), hush("x"), "t1")
+		e.mu.Lock()
+		e.slow = time.Hour
+		e.mu.Unlock()
+		var all sync.WaitGroup
+		defer all.Wait()
+		var refused atomic.Int64
+		for i := range 500 {
+			all.Go(func() {
+				hangs := oauth()
+				hangs.Namespace, hangs.Token.Audience = "hangs", fmt.Sprint(i)
+				if _, err := shown(o, hangs, hush("x")); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("%v", err)
+				} else if strings.Contains(err.Error(), "namespace hangs has as many tokens as one may, 256") {
+					refused.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := e.count(); n != 1+atOnceOne || refused.Load() != 500-maxOfOne {
+			t.Errorf("%d are fetched and %d are too many", n-1, refused.Load())
+		}
+		e.mu.Lock()
+		e.slow = 0
+		e.mu.Unlock()
+		must(t, o, oauth(), hush("y"), fmt.Sprintf("t%d", 2+atOnceOne))
+		must(t, o, oauth(), hush("x"), "t1")
+	})
+	run("what never came is asked for by requests alone, and forgotten soon", func(t *testing.T) {
+		e := &endpoint{answer: func(int, *http.Request) (int, string) { return 0, "" }}
+		o := office(t, e)
+		if _, err := shown(o, oauth(), hush("x")); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+		time.Sleep(mostPause + 2*look)
+		synctest.Wait()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if n := e.count(); n != 1 || len(o.tickets) != 0 || len(o.shares) != 0 {
+			t.Errorf("asked %d times; %d tickets and %d shares are kept", n, len(o.tickets), len(o.shares))
+		}
 	})
 	run("a token that is of no use is none", func(t *testing.T) {
 		for _, body := range []string{`{}`, `<html>`, `{"access_token":"a\nb","expires_in":100}`, `{"access_token":"a","token_type":"mac","expires_in":100}`, `{"access_token":"a","expires_in":3}`, `{"access_token":"a","expires_in":-1}`} {

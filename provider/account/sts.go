@@ -26,7 +26,7 @@ func (o *Office) keys(a *plan.Account, secret *plan.Secret) (keys, error) {
 	if a.AWS.Role == "" && !a.AWS.Pod {
 		return own, nil
 	}
-	g, err := o.get(keyOf(a, secret), a.Namespace+"/"+a.Name, func(ctx context.Context) (grant, error) {
+	g, err := o.get(a, secret, func(ctx context.Context) (grant, error) {
 		if a.AWS.Pod {
 			return o.webIdentity(ctx, a)
 		}

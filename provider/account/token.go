@@ -46,7 +46,7 @@ func (o *Office) token(a *plan.Account, secret *plan.Secret) (grant, error) {
 	case a.Scheme == plan.SchemeAzure:
 		f = o.azure
 	}
-	return o.get(keyOf(a, secret), a.Namespace+"/"+a.Name, func(ctx context.Context) (grant, error) { return f(ctx, a, secret) })
+	return o.get(a, secret, func(ctx context.Context) (grant, error) { return f(ctx, a, secret) })
 }
 
 // ask posts a form and reads the token in the answer.
