@@ -61,6 +61,7 @@ func (c *compiler) compileDestination(k backendKey, b *backend) {
 	server := c.place(d, port, b)
 	c.originate(d, port, b, server)
 	c.extend(d, b)
+	c.bind(d, b)
 	b.parent(d.Annotations)
 }
 
@@ -179,6 +180,19 @@ func (c *compiler) placeService(target name, port *v0alpha0.Port, b *backend) {
 	}
 	if b.plan.Fault != nil && b.unavailable == nil {
 		b.unavailable = &problem{reasonNoEndpoints, b.plan.Fault.Reason}
+	}
+}
+
+// bind has a Service that is shown a credential called by its own name. Behind a
+// front that several share, another name (the client's, otherwise) would hand
+// the credential to a neighbour.
+func (c *compiler) bind(d *v0alpha0.XBackendDestination, b *backend) {
+	to := d.Spec.Destination.Service
+	if to == nil || len(b.plan.Accounts) == 0 {
+		return
+	}
+	if svc := c.services[name{to.Namespace, to.Name}]; svc != nil {
+		b.plan.Authority = serverName(svc)
 	}
 }
 

@@ -69,9 +69,6 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	if t.accounts == nil {
 		return nil
 	}
-	if own := t.backend.Authority; own != "" && !literal(own) {
-		a.Host = own // a route that writes another could have the credential delivered to a neighbour behind the same front
-	}
 	x.anonymise(a, t.accounts)
 	chosen := x.account(t.accounts)
 	if chosen == nil {
@@ -84,6 +81,9 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 	}
 	if chosen.plan.Scheme == plan.SchemeNone { // it fails open: nothing is shown, so nothing is learned
 		return nil
+	}
+	if chosen.plan.Scheme == plan.SchemeQuery && a.Path == "*" { // HTTP/2 knows no such path, and says which in its error
+		return plain(http.StatusBadRequest, "bad_path", "OPTIONS * has no query, which is where the backend's credential would go")
 	}
 	if chosen.plan.Pod() {
 		if ns, _, _ := strings.Cut(x.head.Gateway, "/"); ns != chosen.plan.Namespace {
@@ -105,11 +105,15 @@ func (x *Exchange) doubted(status int) {
 	}
 }
 
-// literal reports whether an authority is an address, behind which only a route
-// can know a name.
-func literal(authority string) bool {
-	_, err := netip.ParseAddr(strings.Trim(authority, "[]"))
-	return err == nil
+// bound reports whether a backend is called by its own name alone: a route that
+// writes another could have the credential delivered to a neighbour behind the
+// same front. Behind an address only a route can know a name.
+func (t *target) bound() bool {
+	if t.accounts == nil || t.backend.Authority == "" {
+		return false
+	}
+	_, err := netip.ParseAddr(strings.Trim(t.backend.Authority, "[]"))
+	return err != nil
 }
 
 // account is the first whose condition holds. It must hold however a server
@@ -210,6 +214,54 @@ func keepParameters(query string, pass func(string) bool) string {
 		return false
 	})
 	return strings.Join(kept, "&")
+}
+
+// references are the fields of an answer that hold addresses.
+var references = []string{"Location", "Content-Location", "Refresh", "Link"}
+
+// conceal takes a credential that went out in the query back out of where an
+// answer leads: a server that redirects often keeps the query. A value that
+// shows it even so, as in an address within the address, goes as a whole.
+func (x *Exchange) conceal(h http.Header) {
+	if x.payer == nil || x.payer.plan.Scheme != plan.SchemeQuery {
+		return
+	}
+	key := string(x.payer.secret.Item(x.payer.plan.Key))
+	for _, name := range references {
+		values := h[name]
+		for i, v := range values {
+			values[i] = withoutParameter(v, x.payer.plan.Field)
+		}
+		values = slices.DeleteFunc(values, func(v string) bool {
+			return strings.Contains(v, key) || strings.Contains(v, url.QueryEscape(key))
+		})
+		if h[name] = values; len(values) == 0 {
+			delete(h, name)
+		}
+	}
+}
+
+// withoutParameter is a text without a parameter of the queries in it. Where a
+// query ends follows from what none may hold (RFC 3986 3.4); a "?" in it, which
+// it may, makes no difference.
+func withoutParameter(text, parameter string) string {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "?")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		end := strings.IndexAny(rest, "?#<>\" \t")
+		if end < 0 {
+			end = len(rest)
+		}
+		query := keepParameters(rest[:end], func(name string) bool { return name != parameter })
+		if query != "" || end == 0 {
+			out.WriteString("?" + query)
+		}
+		text = rest[end:]
+	}
 }
 
 // bears reports whether a policy looks for a credential in a field; asks, in a

@@ -313,6 +313,9 @@ func TestHost(t *testing.T) {
 		t.Run("gateway-149 the Host of "+authority, func(t *testing.T) {
 			p := keyed([]plan.Account{bearerOf("a")})
 			p.Backends[0].Authority = authority
+			if told := newWorld(t, p).Explain(t.Context(), get("/"), nil).Targets[0]; told.Host != authority {
+				t.Errorf("explained as %q", told.Host)
+			}
 			p.Rules[0].Rewrite = &plan.Rewrite{Host: "neighbour.example.com"}
 			p.Rules[0].Request.Set = []plan.Header{{Name: "host", Value: "other.example.com"}}
 			a, refusal := newWorld(t, p).attempt(t, get("/"))
@@ -324,11 +327,27 @@ func TestHost(t *testing.T) {
 	f("api.openai.com", "api.openai.com")
 	f("192.0.2.1", "neighbour.example.com")
 	f("[2001:db8::1]", "neighbour.example.com")
+	f("front.team.svc.cluster.local", "front.team.svc.cluster.local")
+	t.Run("gateway-149 the Host of a Service is not the client's", func(t *testing.T) {
+		p := keyed([]plan.Account{bearerOf("a")})
+		b := &p.Backends[0]
+		b.Host, b.Endpoints, b.Authority = "", []plan.Endpoint{{Address: "10.0.0.1", Port: 80}}, "front.team.svc.cluster.local"
+		h := get("/")
+		h.Host = "neighbour.apps.example.com"
+		if a, refusal := newWorld(t, p).attempt(t, h); refusal != nil || a.Host != b.Authority {
+			t.Errorf("host %q, want %q; %v", a.Host, b.Authority, refusal)
+		}
+	})
+}
+
+// inQuery shows item "a" as parameter "key".
+func inQuery() plan.Account {
+	return plan.Account{Name: "q", Namespace: "g", Scheme: plan.SchemeQuery, Secret: "s", Key: "a", Field: "key"}
 }
 
 // TestExplained: which account it would be, and nothing of it.
 func TestExplained(t *testing.T) {
-	w := newWorld(t, keyed([]plan.Account{{Name: "q", Namespace: "g", Scheme: plan.SchemeQuery, Secret: "s", Key: "a", Field: "key"}}))
+	w := newWorld(t, keyed([]plan.Account{inQuery()}))
 	out := w.Explain(t.Context(), get("/"), nil)
 	if got := out.Targets[0]; got.Credential != "the platform's own: account q (query)" || strings.Contains(plan.Digest(got)+got.Path, "sk-") {
 		t.Errorf("%+v", got)

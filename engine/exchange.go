@@ -81,7 +81,7 @@ func (x *Exchange) locate() *Refusal {
 	if refusal := x.looped(); refusal != nil {
 		return refusal
 	}
-	x.dropTrusted()
+	x.distrust()
 	x.entry = x.program.find(&x.head, &lookup{method: x.head.Method, path: x.path, header: x.header, raw: x.query})
 	if x.entry == nil && x.head.Digest != "" {
 		return plain(http.StatusServiceUnavailable, "stale_route", "the router knows entry "+x.head.Entry+" as "+x.head.Digest+", which no plan here does")

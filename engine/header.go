@@ -37,9 +37,9 @@ const steering = "X-Envoy-"
 // writes its own over what a client says, so that nobody can know that.
 const forwardedProto = "X-Forwarded-Proto"
 
-// dropTrusted takes the trusted names (plan.Trusted) out of what the client
-// sent, and those that steer.
-func (x *Exchange) dropTrusted() {
+// distrust takes the trusted names (plan.Trusted) out of what the client sent,
+// and those that steer.
+func (x *Exchange) distrust() {
 	for name := range x.header {
 		if plan.Trusted(name) || strings.HasPrefix(name, steering) || name == forwardedProto {
 			x.drop(name)
@@ -47,11 +47,11 @@ func (x *Exchange) dropTrusted() {
 	}
 }
 
-// dropTrusted takes the trusted names out of what is sent to a backend that is
-// not one of the platform's Services. Whoever may write a route can name the
+// withhold takes the trusted names out of what is sent to a backend that is not
+// one of the platform's Services. Whoever may write a route can name the
 // MaaS API's address in a destination and set headers; believed there, they
 // would make them anybody. To providers they would give users away.
-func dropTrusted(h http.Header) {
+func withhold(h http.Header) {
 	for name := range h {
 		if plan.Trusted(name) {
 			delete(h, name)
@@ -132,8 +132,11 @@ func (x *Exchange) upstreamHeader(t *target, timeout time.Duration) (http.Header
 	if rw := x.entry.rule.Rewrite; rw != nil && rw.Host != "" {
 		host = rw.Host
 	}
+	if t.bound() {
+		host = t.backend.Authority
+	}
 	if !t.backend.Platform {
-		dropTrusted(h)
+		withhold(h)
 	}
 	if (t.backend.Platform || t.backend.Fronts != "") && x.engine.deps.Proof != nil {
 		if proof := x.engine.deps.Proof(t.backend); proof != "" {
@@ -299,6 +302,7 @@ func (x *Exchange) clientHeader(r ResponseHead) http.Header {
 	if r.Status != http.StatusSwitchingProtocols {
 		dropHopByHop(h)
 	}
+	x.conceal(h)
 	edit(h, &x.entry.rule.Response)
 	if x.target != nil {
 		edit(h, &x.target.plan.Response)

@@ -73,7 +73,7 @@ func checkHead(h *Head, path string) *Refusal {
 		return plain(http.StatusRequestHeaderFieldsTooLarge, "too_many_headers",
 			"the request has "+strconv.Itoa(fields)+" header fields; at most "+strconv.Itoa(MaxHeaders)+" are taken")
 	}
-	if !strings.HasPrefix(path, "/") && path != "*" {
+	if !strings.HasPrefix(path, "/") && !(h.Path == "*" && h.Method == http.MethodOptions) { // RFC 9112 3.2.4
 		return plain(http.StatusBadRequest, "bad_path", "the path does not begin with a slash")
 	}
 	if strings.IndexByte(path, '#') >= 0 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/egret-gateway/egret/plan"
@@ -19,11 +20,24 @@ func (x *Exchange) note(h ResponseHead, now time.Time) {
 		return
 	}
 	switch s := h.Status; {
-	case s == http.StatusUnauthorized, s == http.StatusForbidden && x.payer.plan.Scheme == plan.SchemeAWS: // whose word for a wrong signature is 403; others say it of models and regions
+	case s == http.StatusUnauthorized, s == http.StatusForbidden && x.payer.plan.Scheme == plan.SchemeAWS && unsigned(h.Header):
 		x.target.seen.Refused(now, "The provider answers "+strconv.Itoa(s)+" to credential "+x.payer.plan.Name+".")
 	case s >= 200 && s <= 299, s == http.StatusTooManyRequests: // other errors may come before anybody looks at a credential
 		x.target.seen.Took(now)
 	}
+}
+
+// unsigned reports whether AWS says of a call that its signature, key or token
+// does not hold, which are 403 there as are models and regions that a caller may
+// not have ("Common errors" of its APIs; "UnrecognizedClientException:http://…").
+func unsigned(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("X-Amzn-Errortype"), ":")
+	switch strings.TrimSuffix(strings.TrimSpace(kind), "Exception") {
+	case "UnrecognizedClient", "InvalidClientTokenId", "MissingAuthenticationToken", "IncompleteSignature",
+		"InvalidSignature", "SignatureDoesNotMatch", "ExpiredToken":
+		return true
+	}
+	return false
 }
 
 // unreached has it seen that no connection to the backend came about.

@@ -188,7 +188,7 @@ func controller(o BootstrapOptions) *clusterv3.Cluster {
 	}
 }
 
-// onePerConnection is protocolOptions for the one stream to the controller. The
+// onePerConnection is httpProtocol for the one stream to the controller. The
 // next stream takes a connection of its own: behind the controller's address
 // there may be several of which one leads, and a connection stays with the one
 // that it found. A controller that is gone without a word is noticed within 15 s.
@@ -207,7 +207,7 @@ func local(o BootstrapOptions) *clusterv3.Cluster {
 		ConnectTimeout:                seconds(1),
 		LoadAssignment:                assignment(ClusterLocal, pipe(o.Socket)),
 		CircuitBreakers:               unlimited(),
-		TypedExtensionProtocolOptions: protocolOptions(true),
+		TypedExtensionProtocolOptions: packed(httpProtocol(true)),
 	}
 }
 

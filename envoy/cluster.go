@@ -21,13 +21,17 @@ const clusterFault = "egret-fault"
 // change before routes do, and a route whose cluster the engine chooses leaves
 // to that filter what must not travel.
 func (t *translation) cluster(b *plan.Backend) {
+	protocol := httpProtocol(b.Protocol == plan.HTTP2, tryFilter())
+	if b.TLS != nil && len(b.TLS.CRLs) > 0 {
+		shorten(protocol)
+	}
 	c := &clusterv3.Cluster{
 		Name:                          b.Name,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()},
 		ConnectTimeout:                durationpb.New(plan.DefaultConnectTimeout),
 		CircuitBreakers:               unlimited(),
-		TypedExtensionProtocolOptions: protocolOptions(b.Protocol == plan.HTTP2, tryFilter()),
+		TypedExtensionProtocolOptions: packed(protocol),
 		UpstreamConnectionOptions:     keepalive(),
 		IgnoreHealthOnHostRemoval:     true,
 	}
@@ -38,9 +42,6 @@ func (t *translation) cluster(b *plan.Backend) {
 		c.EdsClusterConfig.EdsConfig = localEndpoints()
 	} else {
 		t.endpoints(b)
-	}
-	if b.TLS != nil && len(b.TLS.CRLs) > 0 {
-		c.TypedExtensionProtocolOptions = packed(shortLived(httpProtocol(b.Protocol == plan.HTTP2, tryFilter())))
 	}
 	if b.TLS != nil {
 		c.TransportSocket = t.clientTLS(b)

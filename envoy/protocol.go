@@ -23,17 +23,13 @@ const (
 	connWindow     = 8 << 20 // bytes of one connection on their way
 )
 
-// protocolOptions say what is spoken to a cluster, in so many words: without
-// them Envoy speaks HTTP/1.1 whatever was negotiated (defect B-12). Filters run
-// once per try.
-func protocolOptions(http2 bool, filters ...*hcmv3.HttpFilter) map[string]*anypb.Any {
-	return packed(httpProtocol(http2, filters...))
-}
-
 func packed(o *upstreamv3.HttpProtocolOptions) map[string]*anypb.Any {
 	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(o)}
 }
 
+// httpProtocol says what is spoken to a cluster, in so many words: without it
+// Envoy speaks HTTP/1.1 whatever was negotiated (defect B-12). Filters run once
+// per try.
 func httpProtocol(http2 bool, filters ...*hcmv3.HttpFilter) *upstreamv3.HttpProtocolOptions {
 	o := &upstreamv3.HttpProtocolOptions{CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 		IdleTimeout: durationpb.New(idleConnection), MaxHeadersCount: count(maxFields), MaxResponseHeadersKb: count(maxHeaderKiB),
@@ -51,12 +47,11 @@ func httpProtocol(http2 bool, filters ...*hcmv3.HttpFilter) *upstreamv3.HttpProt
 	return o
 }
 
-// shortLived makes no new request begin on a connection that is older than
+// shorten makes no new request begin on a connection that is older than
 // maxVerified. Envoy verifies a server when it connects, and not again when a
 // revocation list is renewed; what is under way ends in peace.
-func shortLived(o *upstreamv3.HttpProtocolOptions) *upstreamv3.HttpProtocolOptions {
+func shorten(o *upstreamv3.HttpProtocolOptions) {
 	o.CommonHttpProtocolOptions.MaxConnectionDuration = durationpb.New(maxVerified)
-	return o
 }
 
 func http2Options() *corev3.Http2ProtocolOptions {

@@ -10,7 +10,7 @@ type Backend struct {
 	Host      string     `json:"host,omitempty"`      // DNS name or IP literal to dial; "" when Endpoints decide
 	Port      int32      `json:"port,omitempty"`      // with Host
 	Endpoints []Endpoint `json:"endpoints,omitempty"` // sorted; ready ones only
-	Authority string     `json:"authority,omitempty"` // Host header sent upstream unless a rule rewrites it; "" keeps the client's
+	Authority string     `json:"authority,omitempty"` // Host header sent upstream; a rule rewrites it, unless it is a name and there are Accounts; "" keeps the client's
 	TLS       *ClientTLS `json:"tls,omitempty"`       // nil = cleartext
 	// Accounts are the platform's credentials for the backend, of which the
 	// first whose When holds is used. Where there are any, nothing that a
