@@ -22,7 +22,7 @@ const clusterFault = "egret-fault"
 // to that filter what must not travel.
 func (t *translation) cluster(b *plan.Backend) {
 	protocol := httpProtocol(b.Protocol == plan.HTTP2, tryFilter())
-	if b.TLS != nil && len(b.TLS.CRLs) > 0 {
+	if b.TLS != nil {
 		shorten(protocol)
 	}
 	c := &clusterv3.Cluster{

@@ -79,7 +79,8 @@ spec:
 ---
 `, name, host, ca)
 	}
-	l.put(t, bundle(t, "ca", w.ca)+"apiVersion: v1\nkind: Secret\nmetadata: {name: partner}\nstringData: {key: sk-partner}\n---\n"+destination("partner", host, "ca")+destination("stranger", stranger, "ca"))
+	l.Put(t, l.ns, bundle(t, "ca", w.ca)) // not put, which reads words of its own into it
+	l.put(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: partner}\nstringData: {key: sk-partner}\n---\n"+destination("partner", host, "ca")+destination("stranger", stranger, "ca"))
 	l.route(t, "partner", backend("partner", 443))
 	l.route(t, "stranger", backend("stranger", 443))
 
@@ -129,11 +130,12 @@ spec:
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.put(t, bundle(t, "other", other)+destination("distrusted", host, "other"))
+		l.Put(t, l.ns, bundle(t, "other", other))
+		l.put(t, destination("distrusted", host, "other"))
 		l.route(t, "distrusted", backend("distrusted", 443))
 		l.answers(t, "distrusted", 502)
 		l.backendHas(t, 5*time.Second, "distrusted", "egret.dev/Resolved=True", "egret.dev/Connected=False NoConnection|")
-		l.put(t, bundle(t, "other", w.ca))
+		l.Put(t, l.ns, bundle(t, "other", w.ca))
 		l.answers(t, "distrusted", 200)
 		l.backendHas(t, soon, "distrusted", "egret.dev/Connected=True Answers", "egret.dev/Authenticated=True CredentialTaken")
 	})
