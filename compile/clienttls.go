@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -55,7 +56,7 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 		out.CAs = append(out.CAs, ca)
 	}
 	if spec.Mode == v0alpha0.TLSMutual {
-		c.identify(from, port, b)
+		c.identify(from, fmt.Sprintf("port %d", port.Number), "Mutual", port.TLS.ClientCertificateRef, b)
 	}
 	c.harden(d, port, b)
 	switch {
@@ -68,11 +69,11 @@ func (c *compiler) originate(d *v0alpha0.XBackendDestination, port *v0alpha0.Por
 	}
 }
 
-// identify resolves the client certificate of mode Mutual.
-func (c *compiler) identify(from referrer, port *v0alpha0.Port, b *backend) {
-	ref := port.TLS.ClientCertificateRef
+// identify resolves the client certificate that a mode of TLS asks for; at is where
+// the settings are.
+func (c *compiler) identify(from referrer, at, mode string, ref *gwv1.SecretObjectReference, b *backend) {
 	if ref == nil {
-		b.unable(500, reasonInvalidClientCert, "port %d: mode Mutual needs a clientCertificateRef", port.Number)
+		b.unable(500, reasonInvalidClientCert, "%s: mode %s needs a clientCertificateRef", at, mode)
 		return
 	}
 	identity, p := c.certificate(from, *ref)
@@ -80,9 +81,9 @@ func (c *compiler) identify(from referrer, port *v0alpha0.Port, b *backend) {
 	case p == nil:
 		b.plan.TLS.Identity = identity
 	case p.reason == "RefNotPermitted":
-		b.unable(500, p.reason, "port %d: %s", port.Number, p.message)
+		b.unable(500, p.reason, "%s: %s", at, p.message)
 	default:
-		b.unable(500, reasonInvalidClientCert, "port %d: %s", port.Number, p.message)
+		b.unable(500, reasonInvalidClientCert, "%s: %s", at, p.message)
 	}
 }
 

@@ -84,16 +84,7 @@ func (c *compiler) originateX(x *gwxv1alpha1.XBackend, b *backend, server string
 	switch spec.Mode {
 	case gwxv1alpha1.BackendTLSModeServerOnly:
 	case gwxv1alpha1.BackendTLSModeClientAndServer:
-		if spec.ClientCertificateRef == nil {
-			b.unable(500, reasonInvalidClientCert, "tls: mode %s needs a clientCertificateRef", spec.Mode)
-			return
-		}
-		identity, p := c.certificate(from, *spec.ClientCertificateRef)
-		if p != nil {
-			b.unable(500, reasonInvalidClientCert, "tls: %s", p.message)
-			return
-		}
-		b.plan.TLS.Identity = identity
+		c.identify(from, "tls", string(spec.Mode), spec.ClientCertificateRef, b)
 	default:
 		b.unable(500, reasonInvalid, "tls.mode %q is not one of None, ServerOnly, ClientAndServer", spec.Mode)
 	}
