@@ -37,7 +37,7 @@ compile              : api plan policy/quota policy/rule source
 sight                : plan source
 engine               : dialect plan policy/auth policy/quota policy/rule provider/account sight
 proxy                : engine plan provider
-maas                 : api plan provider source store
+maas                 : api plan source store
 maas/kube            : api maas plan policy/ident policy/ident/kube source source/kube store
 policy/ident/kube    : policy/ident store
 source/kube          : api source

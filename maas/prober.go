@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/egret-gateway/egret/provider"
+	"github.com/egret-gateway/egret/plan"
 )
 
 // Verify says whose certificates a probe checks.
@@ -47,7 +47,7 @@ func (v *Verify) UnmarshalText(text []byte) error {
 // Prober asks local models for their lists. Its zero value verifies
 // certificates outside the cluster only. Redirects are not followed and no
 // proxy of the environment is used, so the caller's token goes to the address
-// that was named and nowhere else; what no backend may be (provider.Refused),
+// that was named and nowhere else; what no backend may be (plan.Refused),
 // such as the metadata services of clouds, is not dialled.
 type Prober struct {
 	Verify Verify
@@ -104,5 +104,5 @@ func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	return provider.Refused(to.Addr())
+	return plan.Refused(to.Addr())
 }

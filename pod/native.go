@@ -94,5 +94,5 @@ func guard(a netip.Addr) error {
 	if plan.PlainAddr(a).IsLoopback() {
 		return fmt.Errorf("address %s is the gateway's own pod and is never dialled", a)
 	}
-	return provider.Refused(a)
+	return plan.Refused(a)
 }

@@ -24,10 +24,10 @@ type Dialer struct {
 	Names func(host string, port int32) (string, bool)
 	// Memory connects to a service of this very process by its host:port.
 	Memory func(ctx context.Context, host string, port int32) (net.Conn, bool, error)
-	// Guard refuses addresses; nil = Refused.
+	// Guard refuses addresses; nil = plan.Refused.
 	Guard func(netip.Addr) error
 	// Outside refuses more addresses of what is outside the cluster by its name
-	// (Local), or by an address that a user wrote down; nil refuses none.
+	// (plan.LocalName), or by an address that a user wrote down; nil refuses none.
 	Outside func(netip.Addr) error
 	// Lookup returns the addresses of a name, which is one of those that Rooted
 	// makes; nil = System.
@@ -138,7 +138,7 @@ func (d *Dialer) dial(ctx context.Context, network, address string, via via) (ne
 		return nil, err
 	}
 	_, err = netip.ParseAddr(host)
-	outside := literal || err != nil && !Local(host)
+	outside := literal || err != nil && !plan.LocalName(host)
 	if outside && via.proxy != nil {
 		return d.through(ctx, network, via.proxy, host, p)
 	}
@@ -229,7 +229,7 @@ func (d *Dialer) open(ctx context.Context, network, host string, port uint16, ch
 // dialled, without a new one; at is zero when there was none, or when the name is
 // not looked up here.
 func (d *Dialer) Known(b *plan.Backend) (found []netip.Addr, at time.Time, err error) {
-	local := Local(b.Host)
+	local := plan.LocalName(b.Host)
 	if b.Proxy != nil && !local {
 		return nil, time.Time{}, nil
 	}
@@ -288,7 +288,7 @@ func (d *Dialer) check(a netip.Addr) error {
 	if d.Guard != nil {
 		return d.Guard(a.Unmap())
 	}
-	return Refused(a)
+	return plan.Refused(a)
 }
 
 // connectError marks failures that happened before a request was sent.

@@ -88,13 +88,6 @@ func (l *Lists) Outside(a netip.Addr) error {
 	return nil
 }
 
-// Refused is the guard that always applies, see plan.Refused.
-func Refused(a netip.Addr) error { return plan.Refused(a) }
-
-// Local reports whether a name is that of a Service of the cluster, see
-// plan.LocalName.
-func Local(host string) bool { return plan.LocalName(host) }
-
 // Stray refuses a name of the cluster that is no Service's, see plan.StrayName.
 func Stray(host string) error {
 	if plan.StrayName(host) {

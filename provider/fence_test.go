@@ -42,7 +42,7 @@ func TestFence(t *testing.T) {
 		"pod-0.a.ns.svc": {stray: true}, "_a.ns.svc": {stray: true}, "a._ns.svc": {stray: true}, "ns.svc": {stray: true}, ".ns.svc": {stray: true},
 		"a.ns.cluster.local": {stray: true}, "a.ns.svc.cluster.local.cluster.local": {stray: true}, "any.any.svc.cluster.local.svc": {stray: true},
 	} {
-		if got := (is{Local(name), Stray(name) != nil}); got != want {
+		if got := (is{plan.LocalName(name), Stray(name) != nil}); got != want {
 			t.Errorf("%s is a Service's, or a stray: %v", name, got)
 		}
 	}

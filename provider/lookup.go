@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/egret-gateway/egret/plan"
 )
 
 // Rooted is a name as it is looked up. With a dot in it, it is complete: search
@@ -18,7 +20,7 @@ func Rooted(host string) string {
 	switch {
 	case !strings.Contains(host, "."):
 		return host
-	case Local(host) && strings.HasSuffix(strings.ToLower(host), ".svc"):
+	case plan.LocalName(host) && strings.HasSuffix(strings.ToLower(host), ".svc"):
 		host += ".cluster.local"
 	}
 	return host + "."
@@ -33,12 +35,12 @@ func System(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 func by(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error) {
-	if Local(host) {
+	if plan.LocalName(host) {
 		alias, err := r.LookupCNAME(ctx, host)
 		if err != nil {
 			return nil, unrooted(err)
 		}
-		if !Local(alias) {
+		if !plan.LocalName(alias) {
 			return nil, fmt.Errorf("this name of the cluster stands for %s, which is none; use that", strings.TrimSuffix(alias, "."))
 		}
 	}

@@ -32,10 +32,10 @@ type Options struct {
 	// Names maps host and port to an address instead (--resolve); nil maps
 	// nothing.
 	Names func(host string, port int32) (string, bool)
-	// Guard refuses addresses; nil = provider.Refused.
+	// Guard refuses addresses; nil = plan.Refused.
 	Guard func(netip.Addr) error
 	// Outside refuses more addresses of names that are not the cluster's own
-	// (provider.Local); nil refuses none.
+	// (plan.LocalName); nil refuses none.
 	Outside func(netip.Addr) error
 	// Relay returns the socket that leads to a backend by its proxy; nil leads
 	// to none.
@@ -86,7 +86,7 @@ func New(o Options) *Server {
 		o.Names = func(string, int32) (string, bool) { return "", false }
 	}
 	if o.Guard == nil {
-		o.Guard = provider.Refused
+		o.Guard = plan.Refused
 	}
 	if o.Outside == nil {
 		o.Outside = func(netip.Addr) error { return nil }
@@ -271,7 +271,7 @@ func (s *Server) check(n *name, host string, found []netip.Addr) (good []netip.A
 	var refused []netip.Addr
 	for _, a := range found[:min(len(found), addresses)] {
 		err := s.opts.Guard(a)
-		if err == nil && !provider.Local(host) {
+		if err == nil && !plan.LocalName(host) {
 			err = s.opts.Outside(a)
 		}
 		if err != nil {

@@ -22,7 +22,7 @@ import (
 const mostAnswer = 256 << 10
 
 // The addresses of the metadata services of Google Cloud and Azure. Backends
-// never get to them (provider.Refused); a pod's own identity does.
+// never get to them (plan.Refused); a pod's own identity does.
 const (
 	metadataAddress = "169.254.169.254:80"
 	googleMetadata  = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
