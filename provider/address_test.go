@@ -25,7 +25,7 @@ import (
 // zone is a DNS that can be changed, and a network that notes who was called.
 type zone struct {
 	mu     sync.Mutex
-	names  map[string]string // addresses separated by spaces; "" = no answer
+	names  map[string]string // addresses separated by spaces; "" = no answer, "gone" = there is no such name
 	asked  int
 	last   string // as it was asked for
 	called []string
@@ -44,8 +44,11 @@ func (z *zone) lookup(_ context.Context, host string) (out []netip.Addr, err err
 	z.asked++
 	z.last = host
 	host = strings.TrimSuffix(host, ".")
-	if z.names[host] == "" {
+	switch z.names[host] {
+	case "":
 		return nil, errors.New("no such host")
+	case "gone":
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	for a := range strings.FieldsSeq(z.names[host]) {
 		out = append(out, netip.MustParseAddr(a))
@@ -233,6 +236,17 @@ func TestNames(t *testing.T) {
 		time.Sleep(stale)
 		if got := z.call(t, d, "a.example.com:443", via{}); got != "error look up a.example.com: no such host" {
 			t.Errorf("long after: %s", got)
+		}
+		z.set("a.example.com", "192.0.2.4")
+		z.call(t, d, "a.example.com:443", via{})
+		z.set("a.example.com", "gone")
+		time.Sleep(fresh)
+		if got := z.call(t, d, "a.example.com:443", via{}); got != "192.0.2.4:443" {
+			t.Errorf("when DNS said once that the name is gone: %s", got)
+		}
+		time.Sleep(fresh)
+		if got := z.call(t, d, "a.example.com:443", via{}); !strings.Contains(got, "no such host") {
+			t.Errorf("when it said so twice: %s", got)
 		}
 		for i := range mostNames + 10 {
 			z.set(fmt.Sprint(i), "192.0.2.1")

@@ -48,6 +48,13 @@ func by(ctx context.Context, r *net.Resolver, host string) ([]netip.Addr, error)
 	return found, unrooted(err)
 }
 
+// Gone reports whether a lookup has failed since there is no such name, which is
+// an answer of DNS and no sign that it is away. Said twice in a row it is believed.
+func Gone(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && dns.IsNotFound
+}
+
 // unrooted tells of a failure with the name as people write it.
 func unrooted(err error) error {
 	var dns *net.DNSError

@@ -43,7 +43,7 @@ type answer struct {
 	at      time.Time // of the last success
 	failed  time.Time // of the last failure
 	addrs   []netip.Addr
-	err     error
+	err     error // of the last lookup; nil when it succeeded
 	turn    int
 	touched time.Time
 }
@@ -100,10 +100,10 @@ func (n *names) ask(ctx context.Context, host string, a *answer) ([]netip.Addr, 
 	a.asking = false
 	now := time.Now()
 	if err != nil {
-		a.err, a.failed = fmt.Errorf("look up %s: %w", host, err), now
-		if now.Sub(a.at) >= stale {
+		if now.Sub(a.at) >= stale || Gone(err) && Gone(a.err) {
 			a.addrs = nil
 		}
+		a.err, a.failed = fmt.Errorf("look up %s: %w", host, err), now
 		if len(a.addrs) == 0 {
 			return nil, a.err
 		}

@@ -216,8 +216,11 @@ func (s *Server) refresh(ctx context.Context, host string) {
 	n.known, n.at = true, s.opts.Now()
 	was := n.failed
 	if n.failed = err; err != nil {
+		if provider.Gone(err) && provider.Gone(was) {
+			n.addrs = nil
+		}
 		if was == nil {
-			s.opts.Log.Warn("a backend's name cannot be looked up; its last addresses serve on", "host", host, "addresses", len(n.addrs), "error", err)
+			s.opts.Log.Warn("a backend's name cannot be looked up; its last addresses serve on unless it is gone", "host", host, "addresses", len(n.addrs), "error", err)
 		}
 		return
 	}

@@ -29,7 +29,7 @@ import (
 // zone is a DNS that can be changed.
 type zone struct {
 	mu    sync.Mutex
-	names map[string]string // addresses separated by spaces; "" = the lookup fails
+	names map[string]string // addresses separated by spaces; "" = the lookup fails, "gone" = there is no such name
 	asked int
 	last  string // as it was asked for
 }
@@ -40,14 +40,23 @@ func (z *zone) set(host, addresses string) {
 	z.names[host] = addresses
 }
 
+func (z *zone) count() int {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.asked
+}
+
 func (z *zone) lookup(_ context.Context, host string) (out []netip.Addr, err error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.asked++
 	z.last = host
 	host = strings.TrimSuffix(host, ".")
-	if z.names[host] == "" {
+	switch z.names[host] {
+	case "":
 		return nil, errors.New("no such host")
+	case "gone":
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	for a := range strings.FieldsSeq(z.names[host]) {
 		out = append(out, netip.MustParseAddr(a))
@@ -164,14 +173,21 @@ func TestLookups(t *testing.T) {
 		z.set("a.example.com", "192.0.2.3 169.254.169.254")
 		time.Sleep(Every * 5 / 4)
 		expect("192.0.2.3:443")
-		if z.asked < 10 || z.asked > 30 {
-			t.Errorf("%d lookups in a minute and a bit", z.asked)
+		if n := z.count(); n < 10 || n > 30 {
+			t.Errorf("%d lookups in a minute and a bit", n)
 		}
 		if n := strings.Count(log.String(), "is left out"); n != 1 {
 			t.Errorf("the refused address is in the log %d times, want once:\n%s", n, &log)
 		}
 		if n := strings.Count(log.String(), "cannot be looked up"); n != 1 {
 			t.Errorf("the failure is in the log %d times, want once:\n%s", n, &log)
+		}
+		z.set("a.example.com", "gone")
+		for _, want := range []string{"192.0.2.3:443", ""} { // DNS has said it once, and twice
+			for asked := z.count(); z.count() == asked; {
+				time.Sleep(100 * time.Millisecond)
+			}
+			expect(want)
 		}
 		s.Load(backends("b.example.com"))
 		expect("unknown")
