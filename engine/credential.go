@@ -24,9 +24,8 @@ type accounts struct {
 }
 
 type payer struct {
-	plan   *plan.Account
-	when   *rule.Program // nil = always
-	secret *plan.Secret
+	*account.Use
+	when *rule.Program // nil = always
 }
 
 // newAccounts compiles a backend's accounts; nil when it has none. Conditions
@@ -38,7 +37,7 @@ func (g *program) newAccounts(b *plan.Backend, secrets map[string]*plan.Secret, 
 	out := &accounts{fields: map[string]bool{}, queries: map[string]bool{}, optional: true}
 	for i := range b.Accounts {
 		p := &b.Accounts[i]
-		a := payer{plan: p, secret: secrets[p.Secret]}
+		a := payer{Use: account.NewUse(p, secrets[p.Secret])}
 		if p.When != "" {
 			if a.when = old.whens[p.When]; a.when == nil {
 				var err error
@@ -79,29 +78,29 @@ func (x *Exchange) credit(a *Attempt, t *target) *Refusal {
 		r.Reason = t.backend.Object + ": no credential injector's condition holds for this call"
 		return r
 	}
-	if chosen.plan.Scheme == plan.SchemeNone { // it fails open: nothing is shown, so nothing is learned
+	if chosen.Account.Scheme == plan.SchemeNone { // it fails open: nothing is shown, so nothing is learned
 		return nil
 	}
-	if chosen.plan.Scheme == plan.SchemeQuery && a.Path == "*" { // HTTP/2 knows no such path, and says which in its error
+	if chosen.Account.Scheme == plan.SchemeQuery && a.Path == "*" { // HTTP/2 knows no such path, and says which in its error
 		return plain(http.StatusBadRequest, "bad_path", "OPTIONS * has no query, which is where the backend's credential would go")
 	}
-	if chosen.plan.Pod() {
-		if ns, _, _ := strings.Cut(x.head.Gateway, "/"); ns != chosen.plan.Namespace {
+	if chosen.Account.Pod() {
+		if ns, _, _ := strings.Cut(x.head.Gateway, "/"); ns != chosen.Account.Namespace {
 			return x.uncredited(t, chosen, errors.New("the gateway's own identity is lent to backends of its own namespace only"))
 		}
 	}
 	out := account.Request{Method: x.head.Method, Host: a.Host, Path: a.Path, Header: a.Header, Body: a.Body}
-	if err := x.engine.deps.Accounts.Apply(chosen.plan, chosen.secret, &out); err != nil {
+	if err := x.engine.deps.Accounts.Apply(chosen.Use, &out); err != nil {
 		return x.uncredited(t, chosen, err)
 	}
-	a.Path, x.payer, x.Record.Account = out.Path, chosen, chosen.plan.Name
+	a.Path, x.payer, x.Record.Account = out.Path, chosen, chosen.Account.Name
 	return nil
 }
 
 // doubted tells whoever fetched a credential that the backend does not take it.
 func (x *Exchange) doubted(status int) {
 	if status == http.StatusUnauthorized && x.payer != nil {
-		x.engine.deps.Accounts.Doubt(x.payer.plan, x.payer.secret)
+		x.engine.deps.Accounts.Doubt(x.payer.Use)
 	}
 }
 
@@ -141,7 +140,7 @@ func (x *Exchange) account(of *accounts) *payer {
 // fails open the request goes on with none.
 func (x *Exchange) uncredited(t *target, a *payer, err error) *Refusal {
 	t.seen.Refused(x.engine.deps.Now(), err.Error())
-	if a.plan.FailOpen {
+	if a.Account.FailOpen {
 		return nil
 	}
 	status := http.StatusInternalServerError
@@ -223,14 +222,14 @@ var references = []string{"Location", "Content-Location", "Refresh", "Link"}
 // answer leads: a server that redirects often keeps the query. A value that
 // shows it even so, as in an address within the address, goes as a whole.
 func (x *Exchange) conceal(h http.Header) {
-	if x.payer == nil || x.payer.plan.Scheme != plan.SchemeQuery {
+	if x.payer == nil || x.payer.Account.Scheme != plan.SchemeQuery {
 		return
 	}
-	key := string(x.payer.secret.Item(x.payer.plan.Key))
+	key := string(x.payer.Secret.Item(x.payer.Account.Key))
 	for _, name := range references {
 		values := h[name]
 		for i, v := range values {
-			values[i] = withoutParameter(v, x.payer.plan.Field)
+			values[i] = withoutParameter(v, x.payer.Account.Field)
 		}
 		values = slices.DeleteFunc(values, func(v string) bool {
 			return strings.Contains(v, key) || strings.Contains(v, url.QueryEscape(key))

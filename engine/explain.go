@@ -221,9 +221,9 @@ func (x *Exchange) explainTarget(t *target) TargetTold {
 	if t.accounts != nil {
 		told.Credential = "none of the backend's accounts is for this caller"
 		if a := x.account(t.accounts); a != nil {
-			told.Credential = "the platform's own: account " + a.plan.Name + " (" + string(a.plan.Scheme) + ")"
-			if a.plan.Scheme == plan.SchemeNone {
-				told.Credential = "none: that of account " + a.plan.Name + " is not to be had, and it fails open"
+			told.Credential = "the platform's own: account " + a.Account.Name + " (" + string(a.Account.Scheme) + ")"
+			if a.Account.Scheme == plan.SchemeNone {
+				told.Credential = "none: that of account " + a.Account.Name + " is not to be had, and it fails open"
 			}
 		}
 	}

@@ -20,8 +20,8 @@ func (x *Exchange) note(h ResponseHead, now time.Time) {
 		return
 	}
 	switch s := h.Status; {
-	case s == http.StatusUnauthorized, s == http.StatusForbidden && x.payer.plan.Scheme == plan.SchemeAWS && unsigned(h.Header):
-		x.target.seen.Refused(now, "The provider answers "+strconv.Itoa(s)+" to credential "+x.payer.plan.Name+".")
+	case s == http.StatusUnauthorized, s == http.StatusForbidden && x.payer.Account.Scheme == plan.SchemeAWS && unsigned(h.Header):
+		x.target.seen.Refused(now, "The provider answers "+strconv.Itoa(s)+" to credential "+x.payer.Account.Name+".")
 	case s >= 200 && s <= 299, s == http.StatusTooManyRequests: // other errors may come before anybody looks at a credential
 		x.target.seen.Took(now)
 	}

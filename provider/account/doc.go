@@ -1,7 +1,7 @@
 // Package account shows backends who the platform is: it puts the credential of
 // a plan.Account into a request that is about to leave.
 //
-//	Request ─► Office.Apply(account, secret) ─┬─► a value of the Secret: header, query
+//	Request ─► Office.Apply(account in use) ─┬─► a value of the Secret: header, query
 //	                                          ├─► a signature: SigV4, with the Secret's keys or a role's
 //	                                          └─► a token ─► by digest of account and Secret
 //	                                                            │ none yet: wait, 4.5 s at most

@@ -142,18 +142,17 @@ func hold(ctx context.Context, slots chan struct{}) (release func()) {
 
 // get returns the account's grant. One that is on its way is waited for; one
 // that is old is renewed meanwhile.
-func (o *Office) get(a *plan.Account, secret *plan.Secret, f fetch) (grant, error) {
-	key := keyOf(a, secret)
+func (o *Office) get(u *Use, f fetch) (grant, error) {
 	o.mu.Lock()
-	t := o.tickets[key]
+	t := o.tickets[u.key]
 	now := o.opts.Now()
 	if t == nil {
 		var err error
-		if t, err = o.issue(a, f); err != nil {
+		if t, err = o.issue(u.Account, f); err != nil {
 			o.mu.Unlock()
 			return grant{}, err
 		}
-		o.tickets[key] = t
+		o.tickets[u.key] = t
 	}
 	t.used = now
 	if t.stale(now) {
@@ -209,12 +208,11 @@ func (o *Office) drop(key string, t *ticket) {
 
 // Doubt says that a backend did not accept the account's credential (401). What
 // was fetched is fetched again, and used until then: it may be revoked, and it
-// may be the backend that errs. secret is as in Apply.
-func (o *Office) Doubt(a *plan.Account, secret *plan.Secret) {
-	key := keyOf(a, secret)
+// may be the backend that errs.
+func (o *Office) Doubt(u *Use) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	t, now := o.tickets[key], o.opts.Now()
+	t, now := o.tickets[u.key], o.opts.Now()
 	if t != nil && t.under == nil && !now.Before(t.again) && now.Sub(t.got) >= doubt {
 		o.order(t)
 	}

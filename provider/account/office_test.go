@@ -84,7 +84,7 @@ func office(t *testing.T, e *endpoint) *Office {
 // shown is what the account makes of a bare request.
 func shown(o *Office, a *plan.Account, s *plan.Secret) (string, error) {
 	r := &Request{Method: "GET", Host: "b.example.com", Path: "/", Header: http.Header{}}
-	err := o.Apply(a, s, r)
+	err := o.Apply(NewUse(a, s), r)
 	return r.Header.Get("Authorization"), err
 }
 
@@ -203,13 +203,13 @@ func TestTokens(t *testing.T) {
 		e := &endpoint{answer: numbered(3600)}
 		o := office(t, e)
 		must(t, o, oauth(), hush("x"), "t1")
-		o.Doubt(oauth(), hush("x"))
-		o.Doubt(oauth(), hush("never asked for"))
+		o.Doubt(NewUse(oauth(), hush("x")))
+		o.Doubt(NewUse(oauth(), hush("never asked for")))
 		synctest.Wait()
 		must(t, o, oauth(), hush("x"), "t1")
 		time.Sleep(31 * time.Second)
 		for range 10 {
-			o.Doubt(oauth(), hush("x"))
+			o.Doubt(NewUse(oauth(), hush("x")))
 		}
 		synctest.Wait()
 		must(t, o, oauth(), hush("x"), "t2")

@@ -24,16 +24,32 @@ type Request struct {
 // later may help.
 var ErrUnavailable = errors.New("the credential is not available")
 
-// Apply puts the account's credential into r. secret is the one that the
-// account names, nil when it names none. Errors hold nothing secret.
-func (o *Office) Apply(a *plan.Account, secret *plan.Secret, r *Request) error {
-	if err := o.place(a, secret, r); err != nil {
-		return fmt.Errorf("account %s: %w", a.Name, err)
+// Use is an account with what it shows, made ready once for many requests.
+type Use struct {
+	Account *plan.Account
+	Secret  *plan.Secret // that the account names; nil when it names none, or there is none
+	key     string       // of its ticket; "" when it needs none
+}
+
+// NewUse makes an account ready.
+func NewUse(a *plan.Account, secret *plan.Secret) *Use {
+	u := &Use{Account: a, Secret: secret}
+	if a.Token != nil || a.AWS != nil {
+		u.key = keyOf(a, secret)
+	}
+	return u
+}
+
+// Apply puts the account's credential into r. Errors hold nothing secret.
+func (o *Office) Apply(u *Use, r *Request) error {
+	if err := o.place(u, r); err != nil {
+		return fmt.Errorf("account %s: %w", u.Account.Name, err)
 	}
 	return nil
 }
 
-func (o *Office) place(a *plan.Account, secret *plan.Secret, r *Request) error {
+func (o *Office) place(u *Use, r *Request) error {
+	a, secret := u.Account, u.Secret
 	if a.Secret != "" && secret == nil {
 		return fmt.Errorf("%w: %s is not there", ErrUnavailable, a.Secret)
 	}
@@ -49,14 +65,14 @@ func (o *Office) place(a *plan.Account, secret *plan.Secret, r *Request) error {
 			return fmt.Errorf("%w: %s has no item %s", ErrUnavailable, a.Secret, a.Key)
 		}
 	case plan.SchemeAWS:
-		keys, err := o.keys(a, secret)
+		keys, err := o.keys(u)
 		if err != nil {
 			return err
 		}
 		sign(r, keys, a.AWS.Region, a.AWS.Service, o.opts.Now())
 		return nil
 	default:
-		t, err := o.token(a, secret)
+		t, err := o.token(u)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,8 @@ import (
 
 // keys returns what the account signs with: the Secret's keys, or those of a
 // role.
-func (o *Office) keys(a *plan.Account, secret *plan.Secret) (keys, error) {
+func (o *Office) keys(u *Use) (keys, error) {
+	a, secret := u.Account, u.Secret
 	var own keys
 	if secret != nil {
 		own = keys{string(secret.Item(a.ID)), string(secret.Item(a.Key)), string(secret.Item(a.Session))}
@@ -26,7 +27,7 @@ func (o *Office) keys(a *plan.Account, secret *plan.Secret) (keys, error) {
 	if a.AWS.Role == "" && !a.AWS.Pod {
 		return own, nil
 	}
-	g, err := o.get(a, secret, func(ctx context.Context) (grant, error) {
+	g, err := o.get(u, func(ctx context.Context) (grant, error) {
 		if a.AWS.Pod {
 			return o.webIdentity(ctx, a)
 		}

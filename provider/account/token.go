@@ -34,8 +34,8 @@ func keyOf(a *plan.Account, secret *plan.Secret) string {
 }
 
 // token returns the account's bearer token.
-func (o *Office) token(a *plan.Account, secret *plan.Secret) (grant, error) {
-	f := o.oauth2
+func (o *Office) token(u *Use) (grant, error) {
+	a, f := u.Account, o.oauth2
 	switch {
 	case a.Scheme == plan.SchemeGCP && a.Token.Pod:
 		f = o.googlePod
@@ -46,7 +46,7 @@ func (o *Office) token(a *plan.Account, secret *plan.Secret) (grant, error) {
 	case a.Scheme == plan.SchemeAzure:
 		f = o.azure
 	}
-	return o.get(a, secret, func(ctx context.Context) (grant, error) { return f(ctx, a, secret) })
+	return o.get(u, func(ctx context.Context) (grant, error) { return f(ctx, a, u.Secret) })
 }
 
 // ask posts a form and reads the token in the answer.

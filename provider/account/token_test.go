@@ -45,7 +45,7 @@ func asks(t *testing.T, o Options, a *plan.Account, s *plan.Secret, body string)
 	defer stop()
 	go f.Run(ctx)
 	out = &Request{Method: "POST", Host: "b.example.com", Path: "/x?a=1", Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte("{}")}
-	if err := f.Apply(a, s, out); err != nil {
+	if err := f.Apply(NewUse(a, s), out); err != nil {
 		t.Fatal(err)
 	}
 	if len(e.asked) != 1 {
@@ -243,7 +243,7 @@ func TestRoles(t *testing.T) {
 	t.Run("a session token in the Secret is signed with", func(t *testing.T) {
 		a := &plan.Account{Name: "a", Scheme: plan.SchemeAWS, Secret: "s", ID: "id", Key: "key", Session: "more", AWS: &plan.AWS{Region: "eu-west-1", Service: "bedrock"}}
 		r := &Request{Method: "GET", Host: "h", Path: "/", Header: http.Header{}}
-		if err := New(Options{}).Apply(a, opaque("id", "AKIA1", "key", "hush", "more", "session"), r); err != nil || r.Header.Get("X-Amz-Security-Token") != "session" {
+		if err := New(Options{}).Apply(NewUse(a, opaque("id", "AKIA1", "key", "hush", "more", "session")), r); err != nil || r.Header.Get("X-Amz-Security-Token") != "session" {
 			t.Errorf("%v, %v", err, r.Header)
 		}
 	})
