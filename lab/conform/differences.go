@@ -29,6 +29,9 @@ var differences = []difference{{
 	scenario: "TLS is what the destination asks for", requests: []int{16, 17}, forget: []string{"sights"},
 	why: "and so nothing is known then of what it was about",
 }, {
+	scenario: "what is seen of backends", requests: []int{2}, forget: []string{"header"},
+	why: "that field is Envoy's word to the engine, and no client gets it, whoever said it",
+}, {
 	scenario: "a bridge to a second gateway", forget: []string{"gateway default/poc-gateway"},
 	why: "to the second of two gateways in pods the first is a client like others: it reads the call itself",
 }, {
