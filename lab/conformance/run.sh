@@ -77,7 +77,7 @@ remains() {
 # a namespace that had pods in it after half of their grace period, which is
 # long; a change to the namespace makes it look within five seconds.
 settled() {
-  local end=$((SECONDS + 180)) next=$SECONDS left
+  local end=$((SECONDS + 240)) next=$SECONDS left
   while left=$("$kubectl" get namespaces -o name | grep gateway-conformance-); do
     [ $SECONDS -lt $end ] || { remains $left >&2; return 1; }
     if [ $SECONDS -ge $next ]; then

@@ -20,6 +20,10 @@ import (
 // soon limits waits for what is under way.
 const soon = time.Minute
 
+// grace is how long a pod may take to be gone: one that is ended in its first
+// moment may not hear that, and goes with its grace period of 195 s.
+const grace = 4 * time.Minute
+
 // Of testdata/scene.yaml.
 const (
 	budget = 1000 // tokens of a team
@@ -88,7 +92,7 @@ func (w *scene) settled(t *testing.T, n int) {
 			return nil
 		})
 		w.Rolled(t, w.ns, name)
-		w.Eventually(t, soon, "no other pods of "+name, func() error {
+		w.Eventually(t, grace, "no other pods of "+name, func() error {
 			return is(strconv.Itoa(len(w.pods(t, p))), strconv.Itoa(n))
 		})
 	}
