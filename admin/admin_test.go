@@ -17,6 +17,7 @@ import (
 
 	"github.com/egret-gateway/egret/engine"
 	"github.com/egret-gateway/egret/plan"
+	"github.com/egret-gateway/egret/sight"
 	"github.com/egret-gateway/egret/source"
 	"github.com/egret-gateway/egret/store"
 	"github.com/egret-gateway/egret/store/sqlite"
@@ -122,6 +123,14 @@ func TestStatus(t *testing.T) {
 	if st.Version != "v1" || st.Ready != "ok" || st.Plan != s.Engine.Plan().Hash() || st.Refused != nil || len(st.Conditions) != 2 || st.Conditions[0].Parent != "Gateway ns/gw" {
 		t.Errorf("%+v", st)
 	}
+	s.Loaded(source.Snapshot{}, s.Engine.Plan(), []source.Condition{{Kind: "XBackend", Namespace: "ns", Name: "b", Type: "Accepted", Status: "True"}})
+	s.Seen = func() []sight.Fact {
+		return []sight.Fact{{Object: "XBackend ns/b", Kind: sight.Connected, Text: "refused"}}
+	}
+	if st = read(); len(st.Conditions) != 2 || st.Conditions[1].Type != "egret.dev/Connected" || st.Conditions[1].Status != "False" || !strings.Contains(st.Conditions[1].Message, "refused") {
+		t.Errorf("what was seen of a backend: %+v", st.Conditions)
+	}
+	s.Loaded(source.Snapshot{}, s.Engine.Plan(), []source.Condition{{Kind: "HTTPRoute", Namespace: "ns", Name: "route", Type: "Accepted", Status: "True"}})
 	s.Refused(source.Snapshot{}, source.Problems{{File: "a.yaml", Line: 3, Object: "HTTPRoute ns/x", Field: "spec", Why: "is wrong", Do: "correct it"}}, nil)
 	if st = read(); st.Refused == nil || len(st.Refused.Problems) != 1 || st.Plan != s.Engine.Plan().Hash() {
 		t.Errorf("while a newer configuration is refused: %+v", st)

@@ -100,9 +100,9 @@ func (c *compiler) place(d *v0alpha0.XBackendDestination, port *v0alpha0.Port, b
 	return ""
 }
 
-// placeHost places an external host that an object of the namespace names. The Host header follows it. A literal
-// address is dialled as it is and has no SNI (acceptance gateway 84); a name
-// stays a name.
+// placeHost places an external host that an object of the namespace names. The
+// Host header follows it. A literal address is dialled as it is and has no SNI
+// (acceptance gateway 84); a name stays a name.
 func (c *compiler) placeHost(namespace, hostname string, port *v0alpha0.Port, b *backend) (server string) {
 	host := strings.ToLower(strings.TrimSuffix(hostname, "."))
 	b.plan.Port = int32(port.Number)

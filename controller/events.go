@@ -92,9 +92,7 @@ func (e *events) tell(s *source.Snapshot, st *kube.Status) {
 		if e.told[at] == next[at] {
 			continue
 		}
-		e.recorder.Event(&corev1.ObjectReference{
-			APIVersion: apiVersions[c.Kind], Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, UID: uidOf(s, c.Key()),
-		}, corev1.EventTypeWarning, c.Reason, c.Type+": "+c.Message)
+		e.recorder.Event(reference(s, c.Key()), corev1.EventTypeWarning, c.Reason, c.Type+": "+c.Message)
 	}
 	e.told = next
 }
@@ -105,9 +103,12 @@ func (e *events) turned(s *source.Snapshot, key source.Key, r sight.Refusal) {
 	if r.Calls > 1 {
 		calls = fmt.Sprintf("%d calls were refused, the last", r.Calls)
 	}
-	e.recorder.Event(&corev1.ObjectReference{
-		APIVersion: apiVersions[key.Kind], Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, UID: uidOf(s, key),
-	}, corev1.EventTypeWarning, "Refused", fmt.Sprintf("%s with %d (%s): %s", calls, r.Status, r.Code, r.Text))
+	e.recorder.Event(reference(s, key), corev1.EventTypeWarning, "Refused", fmt.Sprintf("%s with %d (%s): %s", calls, r.Status, r.Code, r.Text))
+}
+
+// reference is what an Event names its object by.
+func reference(s *source.Snapshot, key source.Key) *corev1.ObjectReference {
+	return &corev1.ObjectReference{APIVersion: apiVersions[key.Kind], Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, UID: uidOf(s, key)}
 }
 
 // uidOf returns the UID of an object that conditions are about: `kubectl

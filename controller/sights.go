@@ -215,15 +215,10 @@ func (s *sights) say(now time.Time) (out []sight.Fact, again time.Duration) {
 		}
 		s.said[key] = was
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(s.said), func(a, b topic) int {
-		if n := strings.Compare(a.object, b.object); n != 0 {
-			return n
-		}
-		return strings.Compare(string(a.kind), string(b.kind))
-	}) {
-		out = append(out, s.said[key].Fact)
+	for _, was := range s.said {
+		out = append(out, was.Fact)
 	}
-	return out, again
+	return sight.Worst(out), again // by object and kind, of which each is there once
 }
 
 // keep forgets what was said of objects that are gone.

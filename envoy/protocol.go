@@ -15,7 +15,7 @@ const (
 	idleConnection = 120 * time.Second
 	pingAfter      = 30 * time.Second
 	pingTimeout    = 15 * time.Second
-	maxVerified    = 5 * time.Minute // of a connection to a server that may be revoked
+	maxVerified    = 5 * time.Minute // of a connection over TLS, the native plane's connectionLife
 	maxStreams     = 256             // at once on one HTTP/2 connection from a client
 	maxHeaderKiB   = 256             // of one message's head
 	maxFields      = 1000
@@ -48,8 +48,9 @@ func httpProtocol(http2 bool, filters ...*hcmv3.HttpFilter) *upstreamv3.HttpProt
 }
 
 // shorten makes no new request begin on a connection that is older than
-// maxVerified. Envoy verifies a server when it connects, and not again when a
-// revocation list is renewed; what is under way ends in peace.
+// maxVerified. Envoy verifies a server when it connects, and not again when an
+// authority is no longer trusted or a revocation list renewed; what is under way
+// ends in peace.
 func shorten(o *upstreamv3.HttpProtocolOptions) {
 	o.CommonHttpProtocolOptions.MaxConnectionDuration = durationpb.New(maxVerified)
 }

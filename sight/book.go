@@ -15,7 +15,7 @@ import (
 	"github.com/egret-gateway/egret/plan"
 )
 
-// Kind is what a Fact is about. It is the condition's type behind Domain.
+// Kind is what a Fact is about. It is the condition's type behind its domain.
 type Kind string
 
 // Kinds of facts.

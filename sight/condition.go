@@ -10,9 +10,9 @@ import (
 	"github.com/egret-gateway/egret/source"
 )
 
-// Domain is before the types of conditions that say what was seen, so that
+// domain is before the types of conditions that say what was seen, so that
 // nobody takes them for what an API promises.
-const Domain = "egret.dev/"
+const domain = "egret.dev/"
 
 // Reasons by kind: of a fact that is good and of one that is bad.
 var reasons = map[Kind][2]string{
@@ -23,7 +23,7 @@ var reasons = map[Kind][2]string{
 
 // Bad reports whether a condition tells of something that was seen to fail.
 func Bad(c source.Condition) bool {
-	return strings.HasPrefix(c.Type, Domain) && c.Status == metav1.ConditionFalse
+	return strings.HasPrefix(c.Type, domain) && c.Status == metav1.ConditionFalse
 }
 
 // Shown reports whether an object has a status for what is seen of it.
@@ -75,6 +75,6 @@ func (f *Fact) condition(beside source.Condition) source.Condition {
 	}
 	return source.Condition{
 		Kind: beside.Kind, Namespace: beside.Namespace, Name: beside.Name, Parent: beside.Parent, Generation: beside.Generation,
-		Type: Domain + string(f.Kind), Status: status, Reason: reason, Message: fmt.Sprintf("%s (last seen %s)", f.Text, f.At.UTC().Format(time.RFC3339)),
+		Type: domain + string(f.Kind), Status: status, Reason: reason, Message: fmt.Sprintf("%s (last seen %s)", f.Text, f.At.UTC().Format(time.RFC3339)),
 	}
 }

@@ -167,6 +167,25 @@ func TestClient(t *testing.T) {
 			}
 		})
 	})
+	t.Run("what is called beside a stream ends with it, and begins with the next", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := open(t, xds.Options{})
+			w.server.Put(node, set("1", "Policy p1=a"))
+			p, begun, ended := w.plane(), make(chan grpc.ClientConnInterface, 2), make(chan bool, 2)
+			p.Beside = func(ctx context.Context, conn grpc.ClientConnInterface) {
+				begun <- conn
+				<-ctx.Done()
+				ended <- true
+			}
+			w.run(p)
+			first := <-begun
+			p.cut()
+			<-ended
+			if next := <-begun; next == first {
+				t.Error("it is called on the connection of before")
+			}
+		})
+	})
 	t.Run("what is refused is named, the stream goes on, and it is offered again after a break", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := open(t, xds.Options{})
